@@ -1,0 +1,81 @@
+# Every command of this project; `make` lists them. Each prepares what it needs by itself.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.SUFFIXES:
+
+SHANMEN := .venv/bin/shanmen
+PYTHON_FOLDERS := libs services simulators platform tests
+
+.PHONY: help
+help: ## list these commands
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# Both look for themselves whether anything has changed: a fraction of a second when not.
+.PHONY: .runtime .dev
+.runtime:
+	@scripts/setup runtime
+.dev:
+	@scripts/setup dev
+
+.PHONY: setup
+setup: .dev ## install everything into .venv
+
+.PHONY: run
+run: .runtime ## start the whole platform in one process, with sample data; Ctrl-C stops it
+	@exec $(SHANMEN) run
+
+.PHONY: demo
+demo: .runtime ## buy, use and settle a ticket before your eyes (JSON=file also writes the result)
+	@exec $(SHANMEN) demo $(if $(JSON),--json "$(JSON)")
+
+.PHONY: up
+up: .runtime ## start every service as processes of its own, on PostgreSQL and RabbitMQ
+	@exec $(SHANMEN) up
+
+.PHONY: down
+down: .runtime ## stop what `make up` started
+	@exec $(SHANMEN) down
+
+.PHONY: status
+status: .runtime ## show which processes run, and how they are
+	@exec $(SHANMEN) status
+
+.PHONY: test
+test: lint types check ## prove everything: lint, types, walls, and all tests
+	.venv/bin/pytest
+
+.PHONY: lint
+lint: .dev ## look at style and format, and at the walls between packages
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/lint-imports
+
+.PHONY: types
+types: .dev ## check types
+	.venv/bin/mypy $(PYTHON_FOLDERS)
+
+.PHONY: check
+check: .dev ## check what is generated and kept: migrations, documents
+	@$(SHANMEN) check
+
+.PHONY: bench
+bench: .dev ## measure the `make up` stack against pgbench
+	@exec $(SHANMEN) bench
+
+.PHONY: docs
+docs: .dev ## write docs/api, docs/events and docs/states anew
+	@$(SHANMEN) docs
+
+.PHONY: lock
+lock: .dev ## pin requirements/*.in anew (UPGRADE=1: to the newest versions)
+	for name in runtime dev; do \
+	  .venv/bin/uv pip compile --quiet --generate-hashes --no-emit-index-url --universal \
+	    --python-version 3.11 --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade) \
+	    requirements/$$name.in -o requirements/$$name.txt || exit; \
+	done
+
+.PHONY: clean
+clean: ## remove caches and .venv; data and secrets stay
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find $(PYTHON_FOLDERS) -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""HTTP conventions of every service: problems, idempotent calls, bounded bodies, Prefer."""

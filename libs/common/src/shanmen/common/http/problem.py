@@ -1,0 +1,129 @@
+"""RFC 9457 problem details for every refusal, with a stable `code`; never a stack trace."""
+
+import json
+import logging
+from typing import Any, Final
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+
+from shanmen.common.errors import Refusal, Unauthenticated, Unavailable
+from shanmen.common.inbox import is_outage
+
+log = logging.getLogger(__name__)
+
+MEDIA_TYPE: Final = "application/problem+json"
+
+
+class FieldProblem(BaseModel):
+    """One field that was not acceptable."""
+
+    field: str = Field(description="Path of the field in the request, such as `body.quantity`.")
+    detail: str
+
+
+class Problem(BaseModel):
+    """Problem details (RFC 9457)."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str = Field(examples=["urn:shanmen:problem:sold_out"])
+    title: str
+    status: int
+    code: str = Field(description="Stable; decide on this.")
+    detail: str
+    errors: list[FieldProblem] = []
+
+
+_CODES: Final = {
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "body_too_large",
+    415: "unsupported_media_type",
+}
+
+
+def problem_response(
+    status: int, code: str, detail: str, *, headers: dict[str, str] | None = None, **members: Any
+) -> Response:
+    """A problem details answer."""
+    content = {
+        "type": f"urn:shanmen:problem:{code}",
+        "title": code.replace("_", " ").capitalize(),
+        "status": status,
+        "code": code,
+        "detail": detail,
+        **members,
+    }
+    return JSONResponse(content, status, headers=headers, media_type=MEDIA_TYPE)
+
+
+def install_problem_handlers(app: FastAPI) -> None:
+    """Turn every way in which a request fails into problem details."""
+    app.add_exception_handler(Refusal, _refusal)
+    app.add_exception_handler(RequestValidationError, _bad_fields)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(DBAPIError, _database)
+    app.add_exception_handler(PoolTimeoutError, _database)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+def refusal_response(error: Refusal) -> Response:
+    """The answer to a refused request."""
+    headers: dict[str, str] = {}
+    if isinstance(error, Unavailable):
+        headers["Retry-After"] = str(error.retry_after_s)
+    if isinstance(error, Unauthenticated):
+        headers["WWW-Authenticate"] = "Bearer"
+    members = json.loads(json.dumps(error.members, default=str))
+    return problem_response(error.status, error.code, error.detail, headers=headers, **members)
+
+
+async def _refusal(_: Request, error: Exception) -> Response:
+    assert isinstance(error, Refusal)  # noqa: S101 - registered for this type
+    return refusal_response(error)
+
+
+async def _bad_fields(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this type
+    # The offending input stays out: it may be an identity number.
+    errors = [
+        {"field": ".".join(map(str, problem["loc"])), "detail": problem["msg"]}
+        for problem in error.errors()
+    ]
+    fields = ", ".join(problem["field"] for problem in errors)
+    return problem_response(422, "invalid", f"Not acceptable: {fields}.", errors=errors)
+
+
+async def _http(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for this type
+    code = _CODES.get(error.status_code, "bad_request")
+    headers = dict(error.headers) if error.headers else None
+    return problem_response(error.status_code, code, str(error.detail), headers=headers)
+
+
+async def _database(request: Request, error: Exception) -> Response:
+    assert isinstance(error, DBAPIError | PoolTimeoutError)  # noqa: S101 - registered for these
+    if is_outage(error) or _is_transient(error):
+        return refusal_response(Unavailable("The service is overloaded or restarting; try again."))
+    return await _unexpected(request, error)
+
+
+def _is_transient(error: DBAPIError | PoolTimeoutError) -> bool:
+    """Deadlocks, serialization failures, lock time-outs, cancelled statements, stale plans."""
+    state = str(getattr(getattr(error, "orig", None), "sqlstate", None) or "")
+    return state in {"40001", "40P01", "55P03", "57014", "0A000"}
+
+
+async def _unexpected(request: Request, error: Exception) -> Response:
+    log.error(
+        "request failed",
+        exc_info=error,
+        extra={"method": request.method, "path": request.url.path},
+    )
+    return problem_response(500, "internal_error", "Something went wrong on our side; try again.")

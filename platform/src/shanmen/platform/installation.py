@@ -1,0 +1,180 @@
+"""One installation on this machine: its addresses, databases, secrets and settings.
+
+Everything a process needs is in `values(service)`; the single-process mode builds settings from
+it directly, separate processes get the same as environment variables.
+"""
+
+import base64
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from shanmen.common.auth import hash_token
+from shanmen.common.migrate import migrate
+from shanmen.common.service import Service
+from shanmen.common.settings import ServiceSettings
+from shanmen.platform.servers.ports import LOOPBACK, port_from_environment
+from shanmen.platform.servers.postgres_access import PostgresAccess
+from shanmen.platform.servers.state import StateDir
+from shanmen.platform.services import SERVICES, database_name
+
+EVENTS_DATABASE: Final = "shanmen_events"
+PORT_VARIABLES: Final[Mapping[str, str]] = {
+    "edge": "SHANMEN_PORT",
+    "catalog": "SHANMEN_CATALOG_PORT",
+    "orders": "SHANMEN_ORDERS_PORT",
+    "settlement": "SHANMEN_SETTLEMENT_PORT",
+    "verification": "SHANMEN_VERIFICATION_PORT",
+    "gateway-adapters": "SHANMEN_GATEWAY_PORT",
+    "alipay": "SHANMEN_ALIPAY_PORT",
+    "sms": "SHANMEN_SMS_PORT",
+}
+
+ALIPAY_APP_ID: Final = "2021000000000001"
+ALIPAY_PLATFORM_ACCOUNT: Final = "2088000000000001"
+TICKET_KEY_ID: Final = "k1"
+
+LOCAL_POLICY: Final[Mapping[str, Any]] = {
+    # A simulator on the same machine answers in milliseconds: what is lost is found soon.
+    "query_delays_s": (1, 3, 10, 30, 120, 600, 3600),
+    "absent_grace_s": 3.0,
+    "attempt_lease_s": 9.0,
+    "operate_poll_s": 0.2,
+}
+
+
+@dataclass(frozen=True)
+class Installation:
+    """Where everything of one installation is. `amqp_url` is empty in the single-process mode."""
+
+    state: StateDir
+    postgres: PostgresAccess
+    ports: Mapping[str, int]
+    amqp_url: str = ""
+
+    def url(self, name: str) -> str:
+        """The base URL of the edge, a service or a simulator."""
+        return f"http://{LOOPBACK}:{self.ports[name]}"
+
+    def database_url(self, service: str) -> str:
+        """A service's own database, as its own role."""
+        name = database_name(service)
+        return self.postgres.url(name, role=name, password=self.state.secret(f"db-{service}"))
+
+    @property
+    def events_database_url(self) -> str:
+        """The queue database of the in-process transport."""
+        password = self.state.secret("db-events")
+        return self.postgres.url(EVENTS_DATABASE, role=EVENTS_DATABASE, password=password)
+
+    async def prepare_databases(self) -> None:
+        """Make each service's role and database, closed to every other role."""
+        for service in SERVICES:
+            name = database_name(service.name)
+            await self.postgres.ensure_role(name, self.state.secret(f"db-{service.name}"))
+            await self.postgres.ensure_database(name, owner=name)
+        await self.postgres.ensure_role(EVENTS_DATABASE, self.state.secret("db-events"))
+        await self.postgres.ensure_database(EVENTS_DATABASE, owner=EVENTS_DATABASE)
+
+    def migrate(self) -> None:
+        """Bring every service's database to its newest revision."""
+        for service in SERVICES:
+            migrate(service.migrations, service.metadata, self.database_url(service.name))
+
+    def service_token(self, service: str) -> str:
+        """A service's own token at catalog."""
+        return f"shs_{self.state.secret(f'token-{service}')}"
+
+    def values(self, service: str, *, alipay_public_key: str) -> dict[str, Any]:
+        """The settings of one service, by field name."""
+        values: dict[str, Any] = {
+            "database_url": self.database_url(service),
+            "amqp_url": self.amqp_url,
+            "host": LOOPBACK,
+            "port": self.ports[service],
+            "log_level": os.environ.get("LOG_LEVEL", "WARNING"),
+        }
+        if service == "catalog":
+            names = [other.name for other in SERVICES if other.name != "catalog"]
+            hashes = {name: hash_token(self.service_token(name)) for name in names}
+            return {**values, "service_token_hashes": hashes}
+        values["catalog_url"] = self.url("catalog")
+        values["service_token"] = self.service_token(service)
+        own = {
+            "orders": self._orders_values,
+            "verification": self._verification_values,
+            "gateway-adapters": lambda: self._gateway_values(alipay_public_key),
+        }
+        return {**values, **(own[service]() if service in own else {})}
+
+    def settings(self, service: Service[Any, Any], *, alipay_public_key: str) -> ServiceSettings:
+        """A service's settings, for running it in this process."""
+        values = self.values(service.name, alipay_public_key=alipay_public_key)
+        settings: ServiceSettings = service.settings(**values)
+        return settings
+
+    def environment(self, service: str, *, alipay_public_key: str) -> dict[str, str]:
+        """A service's settings as environment variables, for a process of its own."""
+        values = self.values(service, alipay_public_key=alipay_public_key)
+        return {
+            name.upper(): value if isinstance(value, str) else json.dumps(value)
+            for name, value in values.items()
+        }
+
+    def alipay_app_public_key(self) -> str:
+        """The public half of the key that the platform signs its Alipay requests with."""
+        key = serialization.load_pem_private_key(self._alipay_app_key().encode(), password=None)
+        public = key.public_key().public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+        return public.decode()
+
+    def _orders_values(self) -> dict[str, Any]:
+        seed = base64.b64encode(self._ticket_seed()).decode()
+        return {"ticket_key_id": TICKET_KEY_ID, "ticket_signing_key": seed}
+
+    def _verification_values(self) -> dict[str, Any]:
+        public = Ed25519PrivateKey.from_private_bytes(self._ticket_seed()).public_key()
+        encoded = base64.b64encode(public.public_bytes_raw()).decode()
+        return {"ticket_public_keys": {TICKET_KEY_ID: encoded}}
+
+    def _gateway_values(self, alipay_public_key: str) -> dict[str, Any]:
+        alipay = {
+            "gateway_url": f"{self.url('alipay')}/gateway.do",
+            "app_id": ALIPAY_APP_ID,
+            "app_private_key": self._alipay_app_key(),
+            "alipay_public_key": alipay_public_key,
+            "platform_user_id": ALIPAY_PLATFORM_ACCOUNT,
+            "notify_url": f"{self.url('edge')}/notify/alipay",
+            "connect_timeout_s": 2,
+            "read_timeout_s": 5,
+        }
+        return {"alipay": alipay, **LOCAL_POLICY}
+
+    def _ticket_seed(self) -> bytes:
+        return hashlib.sha256(self.state.secret("ticket-signing").encode()).digest()
+
+    def _alipay_app_key(self) -> str:
+        stored = self.state.read_json("alipay-app-key")
+        if stored is None:
+            key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+            pem = key.private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
+            )
+            stored = {"private_key": pem.decode()}
+            self.state.write_json("alipay-app-key", stored)
+        return str(stored["private_key"])
+
+
+def ports_from_environment() -> dict[str, int]:
+    """The port of everything that listens; each can be moved by a variable."""
+    return {name: port_from_environment(variable) for name, variable in PORT_VARIABLES.items()}

@@ -1,0 +1,1 @@
+"""Private PostgreSQL and RabbitMQ servers, started and stopped by the project itself."""

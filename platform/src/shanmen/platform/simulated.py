@@ -1,0 +1,95 @@
+"""The simulated outside world, as child processes with books of their own."""
+
+import asyncio
+import sys
+from typing import Final
+
+import httpx
+
+from shanmen.platform.installation import (
+    ALIPAY_APP_ID,
+    ALIPAY_PLATFORM_ACCOUNT,
+    PORT_VARIABLES,
+    Installation,
+)
+from shanmen.platform.servers.errors import ServerFailed
+from shanmen.platform.servers.ports import require_free_port
+from shanmen.platform.servers.process import ManagedProcess
+
+_READY_TIMEOUT_S: Final = 20.0
+
+
+class SimulatedWorld:
+    """Starts and stops the simulators; their data outlives both, and any crash of ours."""
+
+    def __init__(self, installation: Installation, client: httpx.AsyncClient) -> None:
+        self._installation = installation
+        self._client = client
+        folder = installation.state.directory("simulators")
+        self._processes = {name: ManagedProcess(folder, name) for name in ("alipay", "sms")}
+
+    async def start(self) -> str:
+        """Start the simulators; returns the key that Alipay's answers are verified with.
+
+        One that a crash of ours left running is stopped first. Raises PortTaken, ServerFailed.
+        """
+        for name, process in self._processes.items():
+            await asyncio.to_thread(process.stop)
+            require_free_port(self._installation.ports[name], PORT_VARIABLES[name])
+            self._launch(name, process)
+        for name in self._processes:
+            await self._until_ready(name)
+        await self._introduce_platform()
+        answer = await self._client.get(f"{self._alipay}/admin/public-key")
+        return answer.raise_for_status().text
+
+    async def stop(self) -> None:
+        """Stop the simulators."""
+        for process in self._processes.values():
+            await asyncio.to_thread(process.stop)
+
+    @property
+    def _alipay(self) -> str:
+        return self._installation.url("alipay")
+
+    def _launch(self, name: str, process: ManagedProcess) -> None:
+        state, port = self._installation.state, self._installation.ports[name]
+        data = state.directory("simulators", f"{name}-data")
+        process.start(
+            [
+                *(sys.executable, "-m", f"shanmen.simulators.{name}"),
+                *("--port", str(port), "--data", str(data)),
+            ],
+            environment={"SHANMEN_SMS_SECRET": state.secret("sms-gateway")},
+            working_directory=data,
+        )
+
+    async def _until_ready(self, name: str) -> None:
+        url = f"{self._installation.url(name)}/admin/health"
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + _READY_TIMEOUT_S
+        while loop.time() < deadline and self._processes[name].pid is not None:
+            try:
+                if (await self._client.get(url)).is_success:
+                    return
+            except httpx.HTTPError:
+                await asyncio.sleep(0.05)
+        failure: ServerFailed = self._processes[name].failure(f"The {name} simulator is not up.")
+        raise failure
+
+    async def _introduce_platform(self) -> None:
+        """Give the platform its account and its application at Alipay."""
+        account = {
+            "account_no": ALIPAY_PLATFORM_ACCOUNT,
+            "user_id": ALIPAY_PLATFORM_ACCOUNT,
+            "name": "山门电子票务平台",
+        }
+        app = {
+            "app_id": ALIPAY_APP_ID,
+            "account_no": ALIPAY_PLATFORM_ACCOUNT,
+            "public_key_pem": self._installation.alipay_app_public_key(),
+            "gateway_notify_url": f"{self._installation.url('edge')}/notify/alipay",
+        }
+        for path, body in (("accounts", account), ("apps", app)):
+            answer = await self._client.post(f"{self._alipay}/admin/{path}", json=body)
+            answer.raise_for_status()

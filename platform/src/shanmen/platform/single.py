@@ -1,0 +1,138 @@
+"""The single-process mode: five services, in-process events, an embedded PostgreSQL."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from shanmen.common.app import create_app
+from shanmen.common.broker.local import LocalTransport
+from shanmen.common.clock import SystemClock
+from shanmen.common.db import Database
+from shanmen.common.service import Running, open_service, run_background
+from shanmen.common.serving import serve_http
+from shanmen.common.telemetry import configure_logging, start_telemetry
+from shanmen.platform.edge import Edge
+from shanmen.platform.installation import (
+    PORT_VARIABLES,
+    Installation,
+    ports_from_environment,
+)
+from shanmen.platform.sample import Sample, ensure_sample
+from shanmen.platform.servers.ports import LOOPBACK, require_free_port
+from shanmen.platform.servers.postgres import EmbeddedPostgres
+from shanmen.platform.servers.postgres_access import PostgresAccess, postgres_from_environment
+from shanmen.platform.servers.state import StateDir
+from shanmen.platform.services import SERVICES, all_queues
+from shanmen.platform.simulated import SimulatedWorld
+
+DRAIN_S = 10
+
+
+@dataclass(frozen=True)
+class Platform:
+    """A running platform, as its users find it."""
+
+    installation: Installation
+    sample: Sample
+
+    @property
+    def base_url(self) -> str:
+        """The one URL for users."""
+        return self.installation.url("edge")
+
+
+@asynccontextmanager
+async def single_process(stop: asyncio.Event, name: str = "single") -> AsyncIterator[Platform]:
+    """Run everything in this process around a block; `stop` is set if a part of it fails.
+
+    Raises ServerError for a port that is taken or a server that does not come up.
+    """
+    configure_logging("WARNING")
+    start_telemetry("shanmen")
+    async with AsyncExitStack() as stack:
+        state = StateDir.of_checkout()
+        ports = ports_from_environment()
+        for part in ("edge", "catalog"):
+            require_free_port(ports[part], PORT_VARIABLES[part])
+        postgres = await _postgres(stack, state, name)
+        installation = Installation(state, postgres, ports)
+        await installation.prepare_databases()
+        await asyncio.to_thread(installation.migrate)
+        client = await stack.enter_async_context(httpx.AsyncClient(trust_env=False, timeout=10))
+        world = SimulatedWorld(installation, client)
+        stack.push_async_callback(world.stop)
+        alipay_public_key = await world.start()
+        await _serve(stack, installation, alipay_public_key, stop)
+        sample = await ensure_sample(installation, client)
+        yield Platform(installation, sample)
+
+
+async def _postgres(stack: AsyncExitStack, state: StateDir, name: str) -> PostgresAccess:
+    given = postgres_from_environment()
+    if given is not None:
+        return given
+    server = EmbeddedPostgres(state, name=f"postgres-{name}")
+    await asyncio.to_thread(server.start)
+    stack.push_async_callback(asyncio.to_thread, server.stop)
+    return server
+
+
+async def _serve(
+    stack: AsyncExitStack, installation: Installation, alipay_public_key: str, stop: asyncio.Event
+) -> None:
+    """Open the services, start their background work, and listen."""
+    events = Database(installation.events_database_url, application_name="shanmen-events")
+    transport = LocalTransport(events, all_queues())
+    stack.push_async_callback(transport.aclose)
+    await transport.create_tables()
+    running = [
+        await stack.enter_async_context(
+            open_service(
+                service,
+                installation.settings(service, alipay_public_key=alipay_public_key),
+                transport,
+                SystemClock(),
+            )
+        )
+        for service in SERVICES
+    ]
+    work = asyncio.create_task(_run(running, installation, stop))
+    work.add_done_callback(lambda _: stop.set())
+
+    async def finish() -> None:
+        stop.set()
+        await work
+
+    stack.push_async_callback(finish)
+    await _until_listening(installation, work)
+
+
+async def _run(
+    running: list[Running[Any]], installation: Installation, stop: asyncio.Event
+) -> None:
+    apps = {item.service.name: create_app(item.service, item) for item in running}
+    async with asyncio.TaskGroup() as group:
+        for item in running:
+            group.create_task(run_background(item, stop, worker=True))
+        # Services reach catalog's internal paths at its own port, users everything at the edge.
+        for app, part in ((apps["catalog"], "catalog"), (Edge(apps), "edge")):
+            port = installation.ports[part]
+            group.create_task(serve_http(app, LOOPBACK, port, stop, drain_s=DRAIN_S))
+
+
+async def _until_listening(installation: Installation, work: "asyncio.Task[None]") -> None:
+    for part in ("catalog", "edge"):
+        while not work.done():
+            try:
+                _, writer = await asyncio.open_connection(LOOPBACK, installation.ports[part])
+            except OSError:
+                await asyncio.sleep(0.02)
+            else:
+                writer.close()
+                break
+    if work.done():
+        await work

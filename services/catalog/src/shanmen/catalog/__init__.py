@@ -1,0 +1,1 @@
+"""The catalog service: parties, accounts, credentials, products and the pool."""

@@ -1,0 +1,263 @@
+"""Catalog's requests and answers. Amounts are integer fen, rates basis points, times RFC 3339."""
+
+import re
+from datetime import date, datetime
+from typing import Annotated, Literal
+from zoneinfo import available_timezones
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from shanmen.catalog.domain import AccountRole, ProductStatus, VisitRule
+from shanmen.contracts.catalog import ProductKind, RealNameRule
+from shanmen.contracts.terms import RefundRule
+
+_PHONE = re.compile(r"\+?\d[\d-]{5,19}")
+_ACCOUNT_SHAPES = {
+    "alipay": re.compile(r"2088\d{12}|1\d{10}|[^@\s]{1,64}@[^@\s]{1,60}"),
+    "huijinbao": re.compile(r"[A-Z0-9]{6,32}"),
+}
+
+
+def _known_zone(name: str) -> str:
+    if name not in available_timezones():
+        raise ValueError("not an IANA time zone, such as Asia/Shanghai")
+    return name
+
+
+def _phone(number: str) -> str:
+    if not _PHONE.fullmatch(number):
+        raise ValueError("not a phone number")
+    return number
+
+
+class Body(BaseModel):
+    """A request body: unknown fields are refused."""
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+
+
+Name = Annotated[str, Field(min_length=1, max_length=100)]
+Phone = Annotated[str, AfterValidator(_phone)]
+FeeBps = Annotated[int, Field(ge=0, le=10_000, description="basis points, 1/10 000")]
+Id = Annotated[str, Field(min_length=1, max_length=64)]
+Slot = Annotated[str, Field(min_length=1, max_length=32)]
+
+
+class NewSpot(Body):
+    """Onboard a scenic spot (景区入驻)."""
+
+    name: Name
+    contact_phone: Phone | None = None
+    time_zone: Annotated[str, AfterValidator(_known_zone)] = "Asia/Shanghai"
+    settlement_fee_bps: FeeBps = 0
+    offline_grace_s: int = Field(
+        default=0, ge=0, le=7 * 86_400, description="seconds that gates may work offline"
+    )
+
+
+class NewDistributor(Body):
+    """Onboard a distributor (经销商入驻)."""
+
+    name: Name
+    contact_phone: Phone | None = None
+    transaction_fee_bps: FeeBps = 0
+
+
+class SpotView(BaseModel):
+    """A scenic spot."""
+
+    spot_id: str
+    name: str
+    contact_phone: str | None
+    time_zone: str
+    settlement_fee_bps: int
+    offline_grace_s: int
+    created_at: datetime
+
+
+class DistributorView(BaseModel):
+    """A distributor."""
+
+    distributor_id: str
+    name: str
+    contact_phone: str | None
+    transaction_fee_bps: int
+    created_at: datetime
+
+
+class NewAccount(Body):
+    """Register a settlement account (结算账户); it becomes the default of its role."""
+
+    party_id: Id | None = Field(default=None, description="required for operators, else your own")
+    role: AccountRole = Field(description="`pay` (付款, distributors) or `receive` (收款, spots)")
+    channel: Literal["alipay", "huijinbao"]
+    account_no: str = Field(min_length=1, max_length=128)
+    account_name: Name
+    agreement_no: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9]{1,64}$",
+        description="withholding agreement (代扣协议) of a pay account",
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "NewAccount":
+        if not _ACCOUNT_SHAPES[self.channel].fullmatch(self.account_no):
+            raise ValueError(f"account_no is not a {self.channel} account")
+        if self.role is AccountRole.PAY and self.agreement_no is None:
+            raise ValueError("a pay account needs its agreement_no")
+        return self
+
+
+class AccountView(BaseModel):
+    """A settlement account; its number is masked."""
+
+    account_id: str
+    party_id: str
+    role: AccountRole
+    channel: str
+    account_no_masked: str
+    account_name: str
+    is_default: bool
+    created_at: datetime
+
+
+class NewCredential(Body):
+    """Mint a token. Without `scopes` it gets all that its kind can have."""
+
+    kind: Literal["operator", "spot", "distributor", "reseller", "device"]
+    party_id: Id | None = Field(default=None, description="required for operators, else your own")
+    reseller: Name | None = Field(default=None, description="name of the reseller, for that kind")
+    label: Name
+    scopes: list[str] | None = Field(default=None, max_length=32)
+    expires_at: datetime | None = None
+
+
+class CredentialView(BaseModel):
+    """A credential; `token` is shown once, when it is minted."""
+
+    credential_id: str
+    kind: str
+    party_id: str | None
+    reseller: str | None
+    label: str
+    scopes: list[str]
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    created_at: datetime
+    token: str | None = None
+
+
+class NewProductSpot(Body):
+    """One spot of a product, and what it is owed for a visit."""
+
+    spot_id: Id
+    settle_fen: int = Field(ge=0, le=10**9, description="spot settlement price (景区结算价)")
+
+
+class StockEntry(Body):
+    """Stock (库存) of one day, or of an open-dated product as a whole."""
+
+    visit_date: date | None = None
+    slot: Slot | None = None
+    total: int = Field(ge=0, le=10_000_000)
+
+
+class StockEntries(Body):
+    """Set the totals of calendar entries."""
+
+    entries: list[StockEntry] = Field(min_length=1, max_length=400)
+
+
+class NewProduct(Body):
+    """Create a product (票务); a draft until it is published."""
+
+    name: Name
+    kind: ProductKind = ProductKind.SINGLE
+    unit_price_fen: int = Field(
+        gt=0, le=10**9, description="distributor settlement price (经销商结算价) of one ticket"
+    )
+    spots: list[NewProductSpot] = Field(
+        default=[], max_length=50, description="a spot's own single ticket may leave this empty"
+    )
+    visit_rule: VisitRule = VisitRule.DATED
+    valid_days: int = Field(default=1, ge=1, le=366, description="days, from the visit date on")
+    valid_from: date | None = Field(default=None, description="open-dated products")
+    valid_until: date | None = Field(default=None, description="open-dated products, included")
+    sale_from: datetime | None = None
+    sale_until: datetime | None = None
+    max_quantity: int = Field(default=50, ge=1, le=1000, description="tickets in one order")
+    real_name: RealNameRule = RealNameRule.NONE
+    refund_rule: RefundRule = RefundRule()
+    payment_timeout_s: int = Field(default=1800, ge=1, le=7 * 86_400, description="seconds to pay")
+    stock: list[StockEntry] = Field(default=[], max_length=400)
+    publish: bool = False
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "NewProduct":
+        if self.visit_rule is VisitRule.OPEN:
+            if self.valid_from is None or self.valid_until is None:
+                raise ValueError("an open-dated product needs valid_from and valid_until")
+            if self.valid_until < self.valid_from:
+                raise ValueError("valid_until lies before valid_from")
+        if self.sale_from and self.sale_until and self.sale_until <= self.sale_from:
+            raise ValueError("sale_until lies before sale_from")
+        if self.kind is ProductKind.SINGLE and len(self.spots) > 1:
+            raise ValueError("a single ticket (单票) is for one spot")
+        if len({spot.spot_id for spot in self.spots}) != len(self.spots):
+            raise ValueError("spots names a spot twice")
+        return self
+
+
+class ProductSpotView(BaseModel):
+    """One spot of a product; the settlement price is shown to the spot and the platform only."""
+
+    spot_id: str
+    name: str
+    settle_fen: int | None = None
+
+
+class ProductView(BaseModel):
+    """A product in the pool (票池)."""
+
+    product_id: str
+    name: str
+    kind: ProductKind
+    status: ProductStatus
+    unit_price_fen: int
+    currency: Literal["CNY"] = "CNY"
+    spots: list[ProductSpotView]
+    visit_rule: VisitRule
+    valid_days: int
+    valid_from: date | None
+    valid_until: date | None
+    sale_from: datetime | None
+    sale_until: datetime | None
+    max_quantity: int
+    real_name: RealNameRule
+    refund_rule: RefundRule
+    payment_timeout_s: int
+    version: int
+
+
+class AvailabilityEntry(BaseModel):
+    """What can be sold of one calendar entry."""
+
+    visit_date: date | None
+    slot: str | None
+    available: int
+    unit_price_fen: int
+
+
+class Availability(BaseModel):
+    """A product's calendar of price and stock."""
+
+    product_id: str
+    on_sale: bool
+    entries: list[AvailabilityEntry]
+
+
+class Introspection(BaseModel):
+    """RFC 7662: whether a token is live, and whose it is."""
+
+    active: bool
+    principal: dict[str, object] | None = None

@@ -1,0 +1,1 @@
+"""The gateway-adapters service: operations with the clearing channels, exactly once."""

@@ -1,0 +1,1 @@
+"""The clearing channels, each behind the port of `providers.base`."""

@@ -1,0 +1,142 @@
+"""Alipay behind the port that every clearing channel is seen through."""
+
+import logging
+
+from shanmen.common.clock import Clock
+from shanmen.common.money import from_yuan
+from shanmen.gateway_adapters.domain import Channel, Outcome
+from shanmen.gateway_adapters.providers.alipay import (
+    answers,
+    biz_content,
+    notifications,
+    outcomes,
+)
+from shanmen.gateway_adapters.providers.alipay.biz_content import Builder, InstructionUnfit
+from shanmen.gateway_adapters.providers.alipay.client import (
+    AlipayCallFailed,
+    AlipayClient,
+    AnswerMissing,
+    AnswerUnverifiable,
+)
+from shanmen.gateway_adapters.providers.alipay.outcomes import Method
+from shanmen.gateway_adapters.providers.alipay.settings import AlipaySettings
+from shanmen.gateway_adapters.providers.alipay.transport import HttpxTransport, Transport
+from shanmen.gateway_adapters.providers.base import (
+    Answer,
+    Balance,
+    BalanceUnavailable,
+    Instruction,
+    Notification,
+)
+
+_logger = logging.getLogger(__name__)
+
+
+class AlipayProvider:
+    """Debits under agreement, payouts to accounts, refunds, and what became of them."""
+
+    channel = Channel.ALIPAY
+
+    def __init__(
+        self, settings: AlipaySettings, clock: Clock, transport: Transport | None = None
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._trusted = settings.trusted_keys()
+        self._client = AlipayClient(
+            settings, clock, transport or HttpxTransport(connections=settings.connections)
+        )
+
+    async def send(self, instruction: Instruction) -> Answer:
+        """Ask for the money to move. Safe to repeat with an identical instruction."""
+        method, build = biz_content.SEND[instruction.kind]
+        notify_url = self._settings.notify_url if method is Method.PAY else None
+        return await self._ask(
+            method, build, instruction, None if notify_url is None else str(notify_url)
+        )
+
+    async def query(self, instruction: Instruction) -> Answer:
+        """Ask what became of it. `Outcome.ABSENT`: the channel knows no such number."""
+        method, build = biz_content.QUERY[instruction.kind]
+        return await self._ask(method, build, instruction)
+
+    async def cancel(self, instruction: Instruction) -> Answer:
+        """Ask that a debit never happen, or be undone.
+
+        `Outcome.OK`: closed unpaid, or paid back. `Outcome.ABSENT`: there was no trade to cancel
+        (now), or cancelling failed. Raises ValueError for what is not a debit: a payout and a
+        refund cannot be taken back.
+        """
+        if instruction.kind not in biz_content.CANCEL:
+            raise ValueError(f"Alipay cancels debits only, not a {instruction.kind}")
+        method, build = biz_content.CANCEL[instruction.kind]
+        return await self._ask(method, build, instruction)
+
+    async def balance(self) -> Balance:
+        """The platform's available balance. Raises BalanceUnavailable."""
+        request = {
+            "account_type": "ACCTRANS_ACCOUNT",
+            "alipay_user_id": self._settings.platform_user_id,
+        }
+        try:
+            answer = await self._client.call(Method.BALANCE, request)
+            if answer.text("code") != outcomes.SUCCESS:
+                refusal = f"{answer.text('code')} {answer.text('sub_code')}".strip()
+                raise BalanceUnavailable(f"Alipay refused to tell the balance: {refusal}")
+            available_fen = from_yuan(answer.text("available_amount"))
+        except AlipayCallFailed as error:
+            raise BalanceUnavailable(f"no verified balance: {error}") from error
+        except ValueError as error:
+            raise BalanceUnavailable("the answer holds no available_amount") from error
+        return Balance(Channel.ALIPAY, available_fen, self._clock.now())
+
+    def read_notification(self, body: bytes) -> Notification:
+        """Verify a notification's signature and addressee. Raises NotificationRefused."""
+        return notifications.read(
+            body,
+            keys=self._trusted,
+            app_id=self._settings.app_id,
+            seller_id=self._settings.seller_id,
+        )
+
+    def acknowledgement(self, notification: Notification) -> bytes:
+        """The exact bytes that stop the channel from resending it."""
+        return notifications.ACKNOWLEDGEMENT
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+    async def _ask(
+        self,
+        method: Method,
+        build: Builder,
+        instruction: Instruction,
+        notify_url: str | None = None,
+    ) -> Answer:
+        """Make one call. Whatever goes wrong on the way is an answer: unknown."""
+        try:
+            content = build(instruction, self._settings)
+            verified = await self._client.call(method, content, notify_url)
+        except InstructionUnfit as error:
+            return Answer(Outcome.CONFIG, "instruction", str(error), sub_code=error.code)
+        except AnswerMissing as error:
+            return Answer(Outcome.UNKNOWN, "transport", str(error), sub_code=error.kind)
+        except AnswerUnverifiable as error:
+            return Answer(
+                Outcome.UNKNOWN, "transport", str(error), sub_code=error.kind, raw=error.raw
+            )
+        answer = answers.read(method, instruction, verified)
+        self._warn_of_unlisted(method, answer)
+        return answer
+
+    def _warn_of_unlisted(self, method: Method, answer: Answer) -> None:
+        if answer.code == outcomes.SUCCESS:
+            return
+        if not outcomes.is_listed(method, answer.code, answer.sub_code):
+            _logger.warning(
+                "Alipay answered %s with an unlisted code: %s %s; taken as unknown",
+                method.value,
+                answer.code,
+                answer.sub_code,
+            )

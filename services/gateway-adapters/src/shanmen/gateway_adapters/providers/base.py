@@ -1,0 +1,119 @@
+"""The port that every clearing channel is seen through.
+
+A provider turns one instruction into one call and one verified answer. It never retries, never
+decides what comes next, and never raises for trouble at the channel: a time-out, a broken
+connection or an answer whose signature does not verify is an `Answer` with `Outcome.UNKNOWN`.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from shanmen.gateway_adapters.domain import Channel, OperationKind, Outcome
+
+
+@dataclass(frozen=True)
+class Counterparty:
+    """The other side's account at the channel, as it was when the order was placed.
+
+    `agreement_no` is the withholding agreement of a distributor's pay account; a payout needs
+    `account_name`, which the channel checks against the account.
+    """
+
+    account_no: str
+    account_name: str
+    agreement_no: str | None = None
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """What is asked of a channel. Resending the same number always carries the same content.
+
+    `number` is the idempotency key at the channel, one per operation for its whole life. A refund
+    names the debit that it gives back in `original_number`.
+    """
+
+    number: str
+    kind: OperationKind
+    amount_fen: int
+    counterparty: Counterparty
+    subject: str
+    original_number: str | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a channel said to one call, mapped to an outcome; `raw` is kept as it came.
+
+    `code` and `sub_code` are the channel's own (or `transport` and the kind of trouble), `reason`
+    is fit to be shown to an operator. `channel_ref` is the channel's number for the operation.
+    """
+
+    outcome: Outcome
+    code: str
+    reason: str
+    sub_code: str = ""
+    channel_ref: str | None = None
+    amount_fen: int | None = None
+    raw: bytes = field(default=b"", repr=False)
+
+
+@dataclass(frozen=True)
+class Notification:
+    """A verified message from the channel about one of our numbers: a hint to query, no more."""
+
+    notification_id: str
+    number: str
+    status: str
+    amount_fen: int | None
+
+
+class NotificationRefused(Exception):
+    """A notification that must not be believed.
+
+    `code` is one of `bad_signature`, `foreign_app`, `malformed`.
+    """
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.code = code
+
+
+@dataclass(frozen=True)
+class Balance:
+    """What the platform's account at a channel holds, in fen, as the channel reports it."""
+
+    channel: Channel
+    available_fen: int
+    as_of: datetime
+
+
+class Provider(Protocol):
+    """One clearing channel."""
+
+    channel: Channel
+
+    async def send(self, instruction: Instruction) -> Answer:
+        """Ask for the money to move. Safe to repeat with an identical instruction."""
+
+    async def query(self, instruction: Instruction) -> Answer:
+        """Ask what became of it. `Outcome.ABSENT`: the channel knows no such number."""
+
+    async def cancel(self, instruction: Instruction) -> Answer:
+        """Ask that a debit never happen, or be undone. `Outcome.OK`: it is certain now."""
+
+    async def balance(self) -> Balance:
+        """The platform's own balance. Raises BalanceUnavailable."""
+
+    def read_notification(self, body: bytes) -> Notification:
+        """Verify a notification's signature and addressee. Raises NotificationRefused."""
+
+    def acknowledgement(self, notification: Notification) -> bytes:
+        """The exact bytes that stop the channel from resending it."""
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+
+
+class BalanceUnavailable(Exception):
+    """The channel gave no verified balance."""

@@ -1,0 +1,1 @@
+"""The orders service: orders, tickets and their numbers, the order timeline."""

@@ -1,0 +1,230 @@
+"""Order statuses, and the two views that are derived from the facts of other services.
+
+`OrderStatus` and `DebitState` are written here. `Usage` is written by verification and
+`Settlement` by settlement; orders keeps a projection of both and derives from it what people see.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from shanmen.common.statemachine import Machine, table
+
+
+class OrderStatus(StrEnum):
+    """订单状态."""
+
+    AWAITING_PAYMENT = "awaiting_payment"
+    """等待支付: placed, stock reserved."""
+    CLOSED_UNPAID = "closed_unpaid"
+    """交易关闭1: deadline passed or cancelled, with no debit outstanding."""
+    PAID = "paid"
+    """支付成功: debit succeeded."""
+    ISSUED = "issued"
+    """出票成功: every ticket has a number."""
+    COMPLETED = "completed"
+    """交易成功: visited, or partly visited and the rest over."""
+    CLOSED_REFUNDED = "closed_refunded"
+    """交易关闭2: everything was refunded."""
+
+
+ORDER: Final = Machine(
+    "order",
+    OrderStatus.AWAITING_PAYMENT,
+    table(
+        [
+            (OrderStatus.AWAITING_PAYMENT, [OrderStatus.CLOSED_UNPAID, OrderStatus.PAID]),
+            (OrderStatus.CLOSED_UNPAID, []),
+            (OrderStatus.PAID, [OrderStatus.ISSUED]),
+            (OrderStatus.ISSUED, [OrderStatus.COMPLETED, OrderStatus.CLOSED_REFUNDED]),
+            (OrderStatus.COMPLETED, []),
+            (OrderStatus.CLOSED_REFUNDED, []),
+        ]
+    ),
+)
+
+
+class DebitState(StrEnum):
+    """How far the debit of an order is (扣款)."""
+
+    NONE = "none"
+    """Payment was never asked for."""
+    REQUESTED = "requested"
+    """On its way, outcome unknown: the order can be neither closed nor debited anew."""
+    SHORT_OF_FUNDS = "short_of_funds"
+    """余额不足: waits for the distributor to top up and ask again, with the same number."""
+    STUCK = "stuck"
+    """Needs a person; it may still have happened."""
+    REFUSED = "refused"
+    """Certain never to happen under this number; paying again takes a new one."""
+    SUCCEEDED = "succeeded"
+    """扣款成功."""
+
+
+DEBIT: Final = Machine(
+    "debit",
+    DebitState.NONE,
+    table(
+        [
+            (DebitState.NONE, [DebitState.REQUESTED]),
+            (
+                DebitState.REQUESTED,
+                [
+                    *(DebitState.SHORT_OF_FUNDS, DebitState.STUCK),
+                    *(DebitState.REFUSED, DebitState.SUCCEEDED),
+                ],
+            ),
+            (
+                DebitState.SHORT_OF_FUNDS,
+                [DebitState.REQUESTED, DebitState.REFUSED, DebitState.SUCCEEDED],
+            ),
+            (DebitState.STUCK, [DebitState.REQUESTED, DebitState.REFUSED, DebitState.SUCCEEDED]),
+            (DebitState.REFUSED, [DebitState.REQUESTED]),
+            (DebitState.SUCCEEDED, []),
+        ]
+    ),
+)
+
+CLOSABLE_DEBITS: Final = frozenset({DebitState.NONE, DebitState.REFUSED})
+"""No money can have moved, nor move later: the order may be closed unpaid."""
+
+
+class Usage(StrEnum):
+    """Whether a right to enter was used; written by verification."""
+
+    UNUSED = "unused"
+    """未使用."""
+    USED = "used"
+    """已使用."""
+    EXPIRED = "expired"
+    """已过期."""
+    VOIDED = "voided"
+    """作废: refunded before any visit."""
+
+
+class Settlement(StrEnum):
+    """Where an entitlement's money is; written by settlement."""
+
+    PENDING = "pending"
+    """待处理: with the platform."""
+    SETTLED = "settled"
+    """已结算: paid to the spot."""
+    SETTLE_FAILED = "settle_failed"
+    """结算失败."""
+    REFUNDED = "refunded"
+    """已退款: back the way it came."""
+    REFUND_FAILED = "refund_failed"
+    """退款失败."""
+    FORFEITED = "forfeited"
+    """无须退款: expired, and the product refunds nothing."""
+
+
+class Shown(StrEnum):
+    """景区状态: what people see of one ticket's right to enter one spot."""
+
+    AWAITING_ACTIVATION = "awaiting_activation"
+    """待激活."""
+    AWAITING_VISIT = "awaiting_visit"
+    """待游玩."""
+    VISITED = "visited"
+    """已游玩."""
+    AWAITING_SETTLEMENT = "awaiting_settlement"
+    """待结算."""
+    SETTLED = "settled"
+    """已结算."""
+    LAPSED = "lapsed"
+    """已失效."""
+    AWAITING_REFUND = "awaiting_refund"
+    """待退款."""
+    REFUNDED = "refunded"
+    """已退款."""
+    FORFEITED = "forfeited"
+    """无须退款."""
+
+
+class RefundStatus(StrEnum):
+    """退款状态 of an order."""
+
+    NONE = "none"
+    """Nothing was refunded."""
+    REFUND_PENDING = "refund_pending"
+    """退款待处理."""
+    PARTIALLY_REFUNDED = "partially_refunded"
+    """部分退款成功."""
+    REFUNDED = "refunded"
+    """退款成功."""
+
+
+class ImpossibleFacts(Exception):
+    """Facts that exclude each other were found together: an incident, never a silent default."""
+
+
+@dataclass(frozen=True)
+class SpotFacts:
+    """What is known of one entitlement."""
+
+    usage: Usage
+    activated: bool
+    settlement: Settlement
+
+
+_UNUSED_SHOWN: Final[Mapping[tuple[bool, Settlement], Shown]] = {
+    (False, Settlement.PENDING): Shown.AWAITING_ACTIVATION,
+    (True, Settlement.PENDING): Shown.AWAITING_VISIT,
+}
+
+_LATER_SHOWN: Final[Mapping[tuple[Usage, Settlement], Shown]] = {
+    (Usage.USED, Settlement.PENDING): Shown.VISITED,
+    (Usage.USED, Settlement.SETTLE_FAILED): Shown.AWAITING_SETTLEMENT,
+    (Usage.USED, Settlement.SETTLED): Shown.SETTLED,
+    (Usage.EXPIRED, Settlement.PENDING): Shown.LAPSED,
+    (Usage.VOIDED, Settlement.PENDING): Shown.LAPSED,
+    (Usage.EXPIRED, Settlement.REFUND_FAILED): Shown.AWAITING_REFUND,
+    (Usage.VOIDED, Settlement.REFUND_FAILED): Shown.AWAITING_REFUND,
+    (Usage.EXPIRED, Settlement.REFUNDED): Shown.REFUNDED,
+    (Usage.VOIDED, Settlement.REFUNDED): Shown.REFUNDED,
+    (Usage.EXPIRED, Settlement.FORFEITED): Shown.FORFEITED,
+}
+
+
+def spot_status(facts: SpotFacts) -> Shown:
+    """The spot status (景区状态) of an entitlement. Raises ImpossibleFacts."""
+    if facts.usage is Usage.UNUSED:
+        shown = _UNUSED_SHOWN.get((facts.activated, facts.settlement))
+    else:
+        shown = _LATER_SHOWN.get((facts.usage, facts.settlement))
+    if shown is None:
+        raise ImpossibleFacts(f"{facts.usage}, activated {facts.activated}, {facts.settlement}")
+    return shown
+
+
+def refund_status(shown: Sequence[Shown]) -> RefundStatus:
+    """The refund status (退款状态) of an order from its entitlements; the first match wins."""
+    kinds = set(shown)
+    if Shown.AWAITING_REFUND in kinds:
+        return RefundStatus.REFUND_PENDING
+    if kinds == {Shown.REFUNDED}:
+        return RefundStatus.REFUNDED
+    if kinds == {Shown.REFUNDED, Shown.SETTLED}:
+        return RefundStatus.PARTIALLY_REFUNDED
+    return RefundStatus.NONE
+
+
+def outcome(facts: Sequence[SpotFacts]) -> OrderStatus | None:
+    """What an issued order has become, or None while something may still happen to it.
+
+    交易成功: all used; some used and the rest over; or all over and nothing refundable.
+    交易关闭2: all refunded.
+    """
+    usages = {fact.usage for fact in facts}
+    if not facts or Usage.UNUSED in usages:
+        return None
+    if Usage.USED in usages:
+        return OrderStatus.COMPLETED
+    settlements = {fact.settlement for fact in facts}
+    if settlements == {Settlement.REFUNDED}:
+        return OrderStatus.CLOSED_REFUNDED
+    if settlements == {Settlement.FORFEITED}:
+        return OrderStatus.COMPLETED
+    return None

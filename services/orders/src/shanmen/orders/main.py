@@ -1,0 +1,31 @@
+"""The orders service as one value."""
+
+from pathlib import Path
+
+from shanmen.common.service import Service
+from shanmen.common.worker import main
+from shanmen.contracts.gateway import DebitRequested
+from shanmen.contracts.orders import OrderClosed, OrderPaid, OrderPlaced, TicketsIssued
+from shanmen.orders.api import router
+from shanmen.orders.context import open_context
+from shanmen.orders.events import SUBSCRIPTIONS
+from shanmen.orders.jobs import JOBS
+from shanmen.orders.settings import OrdersSettings
+from shanmen.orders.tables import METADATA
+
+SERVICE = Service(
+    name="orders",
+    title="Shanmen orders (订单)",
+    settings=OrdersSettings,
+    metadata=METADATA,
+    migrations=Path(__file__).parent / "migrations",
+    router=router,
+    prefixes=("/v1/orders", "/v1/tickets"),
+    emits=(OrderPlaced, OrderClosed, OrderPaid, TicketsIssued, DebitRequested),
+    subscriptions=SUBSCRIPTIONS,
+    jobs=JOBS,
+    open_context=open_context,
+)
+
+if __name__ == "__main__":
+    main(SERVICE)

@@ -1,0 +1,315 @@
+"""The money of an entitlement, payouts, and the ledger's accounts and posting rules. Pure."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from shanmen.common.money import Fen
+from shanmen.common.statemachine import Machine, table
+
+
+class Settlement(StrEnum):
+    """结算状态: where the money of one entitlement is."""
+
+    PENDING = "pending"
+    """待处理: with the platform."""
+    SETTLED = "settled"
+    """已结算: paid to the spot after the visit."""
+    SETTLE_FAILED = "settle_failed"
+    """结算失败: the payout to the spot is parked or was refused."""
+    REFUNDED = "refunded"
+    """已退款: went back the way it came."""
+    REFUND_FAILED = "refund_failed"
+    """退款失败: the refund is parked or was refused."""
+    FORFEITED = "forfeited"
+    """无须退款: expired, and the product refunds nothing."""
+
+
+SETTLEMENT: Final = Machine(
+    "settlement",
+    Settlement.PENDING,
+    table(
+        [
+            (
+                Settlement.PENDING,
+                [
+                    Settlement.SETTLED,
+                    Settlement.SETTLE_FAILED,
+                    Settlement.REFUNDED,
+                    Settlement.REFUND_FAILED,
+                    Settlement.FORFEITED,
+                ],
+            ),
+            (Settlement.SETTLED, []),
+            (Settlement.SETTLE_FAILED, [Settlement.SETTLED]),
+            (Settlement.REFUNDED, []),
+            (Settlement.REFUND_FAILED, [Settlement.REFUNDED]),
+            (Settlement.FORFEITED, []),
+        ]
+    ),
+)
+
+
+class PayoutStatus(StrEnum):
+    """打款状态: what became of one payment to a spot."""
+
+    REQUESTED = "requested"
+    """打款中: the gateway was asked to pay."""
+    PAID = "paid"
+    """已打款: the money has moved, for certain."""
+    PARKED = "parked"
+    """待人工处理: waits for something that time alone does not bring."""
+    FAILED = "failed"
+    """打款失败: under this number the money never will move, for certain."""
+
+
+PAYOUT: Final = Machine(
+    "payout",
+    PayoutStatus.REQUESTED,
+    table(
+        [
+            (
+                PayoutStatus.REQUESTED,
+                [PayoutStatus.PAID, PayoutStatus.PARKED, PayoutStatus.FAILED],
+            ),
+            (PayoutStatus.PARKED, [PayoutStatus.PAID, PayoutStatus.FAILED]),
+            (PayoutStatus.PAID, []),
+            (PayoutStatus.FAILED, []),
+        ]
+    ),
+)
+
+
+def payable_fen(settle_fen: int, settlement_fee_fen: int) -> Fen:
+    """What a spot is paid for one visit: its settlement price less the settlement fee."""
+    return Fen(settle_fen - settlement_fee_fen)
+
+
+# ── accounts ────────────────────────────────────────────────────────────────────────────────────
+
+
+class AccountKind(StrEnum):
+    """Which side an account grows on: assets by debits, all others by credits."""
+
+    ASSET = "asset"
+    LIABILITY = "liability"
+    INCOME = "income"
+    EQUITY = "equity"
+
+
+CHART: Final[Mapping[str, AccountKind]] = {
+    "cash": AccountKind.ASSET,  # cash:<channel>, mirrors the platform's account there
+    "wealth": AccountKind.ASSET,  # wealth:<product_id>, principal invested
+    "custody": AccountKind.LIABILITY,  # custody:<order_no>, paid for, not yet visited or refunded
+    "payable": AccountKind.LIABILITY,  # payable:<spot_id>, visited and not yet paid out
+    "suspense": AccountKind.LIABILITY,  # reported by a channel and explained by nothing yet
+    "fees": AccountKind.INCOME,
+    "margin": AccountKind.INCOME,
+    "yield": AccountKind.INCOME,
+    "owner": AccountKind.EQUITY,  # the owner's funds in the platform's channel accounts
+}
+"""Account families: an account's code is its family, for most followed by `:` and whose it is."""
+
+FEES: Final = "fees"
+MARGIN: Final = "margin"
+
+
+def cash(channel: str) -> str:
+    """The code of the account that mirrors the platform's own money at a channel."""
+    return f"cash:{channel}"
+
+
+def custody(order_no: str) -> str:
+    """The code of the account of what an order paid and is still held for it."""
+    return f"custody:{order_no}"
+
+
+def payable(spot_id: str) -> str:
+    """The code of the account of what a spot has earned and not yet been paid."""
+    return f"payable:{spot_id}"
+
+
+def account_kind(account: str) -> AccountKind:
+    """The kind of an account, by its family. Raises ValueError for a code outside the chart."""
+    family = account.partition(":")[0]
+    if family not in CHART:
+        raise ValueError(f"no account family {family!r} in the chart")
+    return CHART[family]
+
+
+def balance_fen(account: str, debit_fen: int, credit_fen: int) -> Fen:
+    """An account's balance as people read it: positive on the side that its kind grows on."""
+    if account_kind(account) is AccountKind.ASSET:
+        return Fen(debit_fen - credit_fen)
+    return Fen(credit_fen - debit_fen)
+
+
+# ── postings ────────────────────────────────────────────────────────────────────────────────────
+
+
+class PostingKind(StrEnum):
+    """Which business fact a posting books."""
+
+    DEBIT = "debit"
+    """扣款: a distributor was debited."""
+    ADMISSION = "admission"
+    """核销: a visitor was admitted."""
+    PAYOUT = "payout"
+    """打款: a spot was paid."""
+    REFUND = "refund"
+    """退款: a part went back to the distributor."""
+    FORFEIT = "forfeit"
+    """无须退款: an expired part stays with the platform."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of a posting: exactly one of the amounts is positive, the other zero."""
+
+    account: str
+    debit_fen: int
+    credit_fen: int
+
+
+@dataclass(frozen=True)
+class Posting:
+    """One business fact in the ledger; `key` names the fact and is unique.
+
+    `order_no` is set where the fact concerns one order. Raises ValueError when debits and credits
+    differ, or an account occurs twice.
+    """
+
+    key: str
+    kind: PostingKind
+    order_no: str | None
+    occurred_at: datetime
+    entries: tuple[Entry, ...]
+
+    def __post_init__(self) -> None:
+        debit_fen = sum(entry.debit_fen for entry in self.entries)
+        credit_fen = sum(entry.credit_fen for entry in self.entries)
+        if debit_fen != credit_fen:
+            raise ValueError(f"{self.key} does not balance: {debit_fen} and {credit_fen} fen")
+        if len({entry.account for entry in self.entries}) < len(self.entries):
+            raise ValueError(f"{self.key} names an account twice")
+
+
+def posting_for_debit(
+    *,
+    operation_id: str,
+    order_no: str,
+    channel: str,
+    price_fen: int,
+    fee_fen: int,
+    occurred_at: datetime,
+) -> Posting:
+    """A distributor paid `price_fen` for an order, and `fee_fen` on top."""
+    return Posting(
+        f"debit:{operation_id}",
+        PostingKind.DEBIT,
+        order_no,
+        occurred_at,
+        _entries(
+            debited=[(cash(channel), price_fen + fee_fen)],
+            credited=[(custody(order_no), price_fen), (FEES, fee_fen)],
+        ),
+    )
+
+
+def posting_for_admission(
+    *,
+    entitlement_id: str,
+    order_no: str,
+    spot_id: str,
+    part_fen: int,
+    settle_fen: int,
+    settlement_fee_fen: int,
+    occurred_at: datetime,
+) -> Posting:
+    """A visit turns the order's part into what the spot is owed, the fee, and the margin.
+
+    A margin below zero (a product published so on purpose) is a debit.
+    """
+    margin_fen = part_fen - settle_fen
+    return Posting(
+        f"admission:{entitlement_id}",
+        PostingKind.ADMISSION,
+        order_no,
+        occurred_at,
+        _entries(
+            debited=[(custody(order_no), part_fen), (MARGIN, max(-margin_fen, 0))],
+            credited=[
+                (payable(spot_id), payable_fen(settle_fen, settlement_fee_fen)),
+                (FEES, settlement_fee_fen),
+                (MARGIN, max(margin_fen, 0)),
+            ],
+        ),
+    )
+
+
+def posting_for_payout(
+    *,
+    payout_id: str,
+    order_no: str | None,
+    spot_id: str,
+    channel: str,
+    amount_fen: int,
+    occurred_at: datetime,
+) -> Posting:
+    """A spot was paid; `order_no` where all that was paid belongs to one order."""
+    return Posting(
+        f"payout:{payout_id}",
+        PostingKind.PAYOUT,
+        order_no,
+        occurred_at,
+        _entries(debited=[(payable(spot_id), amount_fen)], credited=[(cash(channel), amount_fen)]),
+    )
+
+
+def posting_for_refund(
+    *,
+    refund_id: str,
+    order_no: str,
+    channel: str,
+    part_fen: int,
+    fee_fen: int,
+    occurred_at: datetime,
+) -> Posting:
+    """A part went back to the distributor, with `fee_fen` of the fee where that is refundable."""
+    return Posting(
+        f"refund:{refund_id}",
+        PostingKind.REFUND,
+        order_no,
+        occurred_at,
+        _entries(
+            debited=[(custody(order_no), part_fen), (FEES, fee_fen)],
+            credited=[(cash(channel), part_fen + fee_fen)],
+        ),
+    )
+
+
+def posting_for_forfeit(
+    *, entitlement_id: str, order_no: str, part_fen: int, occurred_at: datetime
+) -> Posting:
+    """An expired part is not refundable and stays with the platform."""
+    return Posting(
+        f"forfeit:{entitlement_id}",
+        PostingKind.FORFEIT,
+        order_no,
+        occurred_at,
+        _entries(debited=[(custody(order_no), part_fen)], credited=[(MARGIN, part_fen)]),
+    )
+
+
+def _entries(
+    *, debited: Iterable[tuple[str, int]], credited: Iterable[tuple[str, int]]
+) -> tuple[Entry, ...]:
+    """The lines of a posting, without those of zero fen. Raises ValueError below zero."""
+    lines = [Entry(account, amount_fen, 0) for account, amount_fen in debited]
+    lines += [Entry(account, 0, amount_fen) for account, amount_fen in credited]
+    for line in lines:
+        if line.debit_fen < 0 or line.credit_fen < 0:
+            raise ValueError(f"an amount below zero on {line.account}: {line}")
+    return tuple(line for line in lines if line.debit_fen or line.credit_fen)

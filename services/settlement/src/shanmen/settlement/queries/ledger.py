@@ -1,0 +1,120 @@
+"""The ledger: postings are added, and summed up when somebody asks."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import BigInteger, DateTime, Text, bindparam, column, func, insert, select
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from shanmen.common.db import Tx, among
+from shanmen.settlement.domain import Posting
+from shanmen.settlement.queries.rows import Record, Records
+from shanmen.settlement.tables import ENTRIES, POSTINGS
+
+_SUMS = (
+    func.coalesce(func.sum(ENTRIES.c.debit_fen), 0).label("debit_fen"),
+    func.coalesce(func.sum(ENTRIES.c.credit_fen), 0).label("credit_fen"),
+)
+
+
+def _unnest(name: str, **columns: Any) -> Any:
+    """Array parameters `<name>_<column>` side by side, as a table."""
+    arrays = [bindparam(f"{name}_{key}", type_=ARRAY(kind)) for key, kind in columns.items()]
+    names = [column(key, kind) for key, kind in columns.items()]
+    return func.unnest(*arrays).table_valued(*names, name=name).render_derived()
+
+
+_FACTS = _unnest("fact", key=Text, kind=Text, order_no=Text, occurred_at=DateTime(timezone=True))
+_LINES = _unnest("line", key=Text, account=Text, debit_fen=BigInteger, credit_fen=BigInteger)
+_NEW = (
+    upsert(POSTINGS)
+    .from_select(["key", "kind", "order_no", "occurred_at"], select(*_FACTS.c))
+    .on_conflict_do_nothing(index_elements=[POSTINGS.c.key])
+    .returning(POSTINGS.c.posting_id, POSTINGS.c.key)
+    .cte("new")
+)
+_RECORD = insert(ENTRIES).from_select(
+    ["posting_id", "account", "debit_fen", "credit_fen"],
+    select(_NEW.c.posting_id, _LINES.c.account, _LINES.c.debit_fen, _LINES.c.credit_fen).join(
+        _LINES, _LINES.c.key == _NEW.c.key
+    ),
+)
+
+
+async def record(tx: Tx, postings: Sequence[Posting]) -> None:
+    """Write postings with their entries, in one statement. A fact that is booked is left alone."""
+    # In order of their keys: two consumers that book the same facts take the same locks in turn.
+    facts = sorted(postings, key=lambda posting: posting.key)
+    lines = [(posting.key, entry) for posting in facts for entry in posting.entries]
+    await tx.execute(
+        _RECORD,
+        {
+            "fact_key": [fact.key for fact in facts],
+            "fact_kind": [fact.kind.value for fact in facts],
+            "fact_order_no": [fact.order_no for fact in facts],
+            "fact_occurred_at": [fact.occurred_at for fact in facts],
+            "line_key": [key for key, _ in lines],
+            "line_account": [entry.account for _, entry in lines],
+            "line_debit_fen": [entry.debit_fen for _, entry in lines],
+            "line_credit_fen": [entry.credit_fen for _, entry in lines],
+        },
+    )
+
+
+async def totals(tx: Tx) -> Record:
+    """`debit_fen` and `credit_fen` of all entries there are."""
+    return (await tx.execute(select(*_SUMS))).one()
+
+
+async def account_sums(
+    tx: Tx, *, prefix: str, include_zero: bool, after: str | None, limit: int
+) -> Records:
+    """Accounts by code, each with its sums; `custody:` accounts at zero only if asked for."""
+    rows = (
+        select(ENTRIES.c.account, *_SUMS)
+        .where(ENTRIES.c.account.startswith(prefix, autoescape=True))
+        .group_by(ENTRIES.c.account)
+        .order_by(ENTRIES.c.account)
+        .limit(limit + 1)
+    )
+    if after is not None:
+        rows = rows.where(ENTRIES.c.account > after)
+    if not include_zero:
+        is_open = func.sum(ENTRIES.c.debit_fen) != func.sum(ENTRIES.c.credit_fen)
+        rows = rows.having(is_open | ENTRIES.c.account.not_like("custody:%"))
+    return (await tx.execute(rows)).all()
+
+
+async def account_entries(tx: Tx, account: str, *, after: int | None, limit: int) -> Records:
+    """An account's entries with the facts that they book."""
+    rows = (
+        select(POSTINGS, ENTRIES.c.debit_fen, ENTRIES.c.credit_fen)
+        .join(POSTINGS, POSTINGS.c.posting_id == ENTRIES.c.posting_id)
+        .where(ENTRIES.c.account == account)
+        .order_by(ENTRIES.c.posting_id.desc())
+        .limit(limit + 1)
+    )
+    if after is not None:
+        rows = rows.where(ENTRIES.c.posting_id < after)
+    return (await tx.execute(rows)).all()
+
+
+async def postings(tx: Tx, *, order_no: str | None, after: int | None, limit: int) -> Records:
+    """Postings, of one order if given, without their entries."""
+    rows = select(POSTINGS).order_by(POSTINGS.c.posting_id.desc()).limit(limit + 1)
+    if order_no is not None:
+        rows = rows.where(POSTINGS.c.order_no == order_no)
+    if after is not None:
+        rows = rows.where(POSTINGS.c.posting_id < after)
+    return (await tx.execute(rows)).all()
+
+
+async def entries_of(tx: Tx, posting_ids: Sequence[int]) -> Records:
+    """The entries of these postings, by account."""
+    rows = (
+        select(ENTRIES)
+        .where(among(ENTRIES.c.posting_id, posting_ids))
+        .order_by(ENTRIES.c.posting_id, ENTRIES.c.account)
+    )
+    return (await tx.execute(rows)).all()

@@ -1,0 +1,225 @@
+"""A settlement service on a database of its own, and the facts that other services tell it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import httpx
+import pytest
+from sqlalchemy import Table, func, select
+
+from shanmen.common.app import create_app
+from shanmen.common.broker.protocol import Verdict
+from shanmen.common.clock import ManualClock
+from shanmen.common.db import Database
+from shanmen.common.events import Event, Message
+from shanmen.common.inbox import Inbox
+from shanmen.common.outbox import OUTBOX, Outbox
+from shanmen.common.testing.clients import running_of
+from shanmen.common.testing.events import deliver
+from shanmen.common.testing.fixtures import OpenDatabase
+from shanmen.common.testing.principals import FakeIntrospector, principal
+from shanmen.contracts.gateway import OperationFailed, OperationStuck, OperationSucceeded
+from shanmen.contracts.orders import IssuedEntitlement, IssuedTicket, OrderPaid, TicketsIssued
+from shanmen.contracts.terms import AccountRef, RefundRule
+from shanmen.contracts.verification import EntitlementUsed
+from shanmen.settlement.domain import balance_fen
+from shanmen.settlement.events import SUBSCRIPTIONS
+from shanmen.settlement.main import SERVICE
+from shanmen.settlement.ports import SettlementContext
+from shanmen.settlement.tables import ENTITLEMENTS, ENTRIES, PAYOUTS
+
+NOON: Final = datetime(2026, 11, 1, 4, 0, tzinfo=UTC)
+PAYER: Final = AccountRef(account_id="acc_payer", channel="alipay")
+RECEIVER: Final = AccountRef(account_id="acc_receiver", channel="alipay")
+READING: Final = ("settlement:read", "ledger:read")
+
+ClientAs = Callable[..., httpx.AsyncClient]
+
+
+class Story:
+    """What happens to settlement, told by the other services' events.
+
+    A short name stands for a whole order of one ticket for one spot: order `a` is `ord_a`, with
+    the entitlement `ent_a`. Unless told otherwise it costs 10000 fen and a fee of 60, and the spot
+    is owed 9000, less a fee of 100.
+    """
+
+    def __init__(self, context: SettlementContext) -> None:
+        self.context = context
+        self.inbox = Inbox(context.db, SUBSCRIPTIONS[0], context)
+
+    # facts
+
+    def paid(self, name: str = "a", **given: Any) -> OrderPaid:
+        """The order's distributor was debited."""
+        return OrderPaid(
+            **{
+                "order_no": f"ord_{name}",
+                "distributor_id": "dst_1",
+                "product_id": "prd_1",
+                "operation_id": f"deb_{name}",
+                "account": PAYER,
+                "price_fen": 10_000,
+                "fee_fen": 60,
+                "paid_at": NOON,
+                **given,
+            }
+        )
+
+    def issued(self, name: str = "a", **given: Any) -> TicketsIssued:
+        """The order's only ticket has a number; `given` goes to its entitlement."""
+        distributor_id = given.pop("distributor_id", "dst_1")
+        terms = {
+            "entitlement_id": f"ent_{name}",
+            "spot_id": "spt_1",
+            "part_fen": 10_000,
+            "settle_fen": 9_000,
+            "settlement_fee_fen": 100,
+            "receive_account": RECEIVER,
+            "valid_from": NOON,
+            "valid_until": NOON,
+            "expires_at": NOON,
+        }
+        entitlement = IssuedEntitlement.model_validate({**terms, **given})
+        ticket = IssuedTicket(ticket_no=f"T-{name}", activated=True, entitlements=(entitlement,))
+        return TicketsIssued(
+            order_no=f"ord_{name}",
+            distributor_id=distributor_id,
+            product_id="prd_1",
+            issued_at=NOON,
+            refund_rule=RefundRule(),
+            tickets=(ticket,),
+        )
+
+    def used(self, name: str = "a", at: datetime = NOON) -> EntitlementUsed:
+        """The order's visitor was admitted."""
+        return EntitlementUsed(
+            entitlement_id=f"ent_{name}",
+            ticket_no=f"T-{name}",
+            order_no=f"ord_{name}",
+            spot_id="spt_1",
+            used_at=at,
+            scan_id=f"scn_{name}",
+            device="gate 1",
+        )
+
+    def succeeded(self, operation_id: str, **given: Any) -> OperationSucceeded:
+        """The gateway moved an operation's money; by default a payout of the usual amount."""
+        usual: Mapping[str, Any] = {
+            "kind": "payout",
+            "channel": "alipay",
+            "amount_fen": 8_900,
+            "channel_ref": "2026110122001",
+            "finished_at": NOON,
+        }
+        return OperationSucceeded(operation_id=operation_id, **{**usual, **given})
+
+    def stuck(self, operation_id: str, reason: str = "balance too low") -> OperationStuck:
+        """A payout waits for a person."""
+        return OperationStuck(
+            operation_id=operation_id,
+            kind="payout",
+            channel="alipay",
+            outcome="funds",
+            code="PAYER_BALANCE_NOT_ENOUGH",
+            reason=reason,
+            since=NOON,
+        )
+
+    def failed(self, operation_id: str, reason: str = "payee unknown") -> OperationFailed:
+        """A payout was refused for good."""
+        return OperationFailed(
+            operation_id=operation_id,
+            kind="payout",
+            channel="alipay",
+            code="PAYEE_NOT_EXIST",
+            reason=reason,
+            finished_at=NOON,
+        )
+
+    # telling them
+
+    async def tell(self, *events: Event | Message) -> Sequence[Verdict]:
+        """Hand events to the inbox as one batch; returns its verdicts."""
+        return await deliver(self.inbox, *events)
+
+    async def told(self, *events: Event | Message) -> None:
+        """Hand events to the inbox one by one, all of which it must accept."""
+        for event in events:
+            (verdict,) = await self.tell(event)
+            assert verdict.fate == "done", verdict.reason
+
+    # what came of it
+
+    async def rows(self, table: Table) -> list[dict[str, Any]]:
+        """All rows of a table in order of its primary key."""
+        async with self.context.db.transaction() as tx:
+            found = await tx.execute(select(table).order_by(*table.primary_key.columns))
+            return [dict(row) for row in found.mappings()]
+
+    async def entitlement(self, name: str = "a") -> dict[str, Any]:
+        """The money side of an order's only entitlement."""
+        (row,) = [
+            row for row in await self.rows(ENTITLEMENTS) if row["entitlement_id"] == f"ent_{name}"
+        ]
+        return row
+
+    async def payout(self) -> dict[str, Any]:
+        """The only payout there is."""
+        (row,) = await self.rows(PAYOUTS)
+        return row
+
+    async def sent(self, event_type: type[Event]) -> list[dict[str, Any]]:
+        """The payloads of the events of a type that were sent, in order."""
+        rows = await self.rows(OUTBOX)
+        return [row["data"] for row in rows if row["type"] == event_type.TYPE]
+
+    async def balances(self) -> dict[str, int]:
+        """The ledger's accounts that are not at zero, by code."""
+        sums = (func.sum(ENTRIES.c.debit_fen), func.sum(ENTRIES.c.credit_fen))
+        async with self.context.db.transaction() as tx:
+            found = await tx.execute(select(ENTRIES.c.account, *sums).group_by(ENTRIES.c.account))
+            every = {
+                account: int(balance_fen(account, debit_fen, credit_fen))
+                for account, debit_fen, credit_fen in found
+            }
+        return {account: fen for account, fen in every.items() if fen}
+
+
+@pytest.fixture
+async def database(open_database: OpenDatabase) -> Database:
+    """Settlement's database, empty."""
+    return await open_database(SERVICE)
+
+
+@pytest.fixture
+def story(database: Database, tokens: FakeIntrospector) -> Story:
+    """A settlement service to which nothing has happened yet."""
+    return Story(
+        SettlementContext(
+            db=database,
+            tokens=tokens,
+            clock=ManualClock(NOON),
+            outbox=Outbox("settlement"),
+            payout_minimum_fen={"alipay": 10, "huijinbao": 1},
+        )
+    )
+
+
+@pytest.fixture
+def client_as(story: Story, tokens: FakeIntrospector) -> ClientAs:
+    """`client_as(kind, party_id, scopes=…)`: an HTTP client of that caller, to be entered."""
+    app = create_app(SERVICE, running_of(SERVICE, story.context, service_token="settlement's own"))
+
+    def open_client(
+        kind: str, party_id: str | None = None, scopes: Sequence[str] = READING
+    ) -> httpx.AsyncClient:
+        token = tokens.issue(principal(kind, party_id, scopes=scopes))
+        return httpx.AsyncClient(
+            transport=httpx.ASGITransport(app),
+            base_url="http://settlement",
+            headers={"Authorization": f"Bearer {token}"},
+        )
+
+    return open_client

@@ -1,0 +1,51 @@
+"""Every cell of both status machines, against tables written out by hand."""
+
+from itertools import product
+
+import pytest
+
+from shanmen.settlement.domain import PAYOUT, SETTLEMENT, PayoutStatus, Settlement
+
+# Rows become columns, in the order in which the statuses are named; x is allowed.
+SETTLEMENT_TABLE = """
+                pending settled settle_failed refunded refund_failed forfeited
+pending         .       x       x             x        x             x
+settled         .       .       .             .        .             .
+settle_failed   .       x       .             .        .             .
+refunded        .       .       .             .        .             .
+refund_failed   .       .       .             x        .             .
+forfeited       .       .       .             .        .             .
+"""
+
+PAYOUT_TABLE = """
+                requested paid parked failed
+requested       .         x    x      x
+paid            .         .    .      .
+parked          .         x    .      x
+failed          .         .    .      .
+"""
+
+
+def cells(table: str) -> dict[tuple[str, str], bool]:
+    head, *rows = table.strip().splitlines()
+    targets = head.split()
+    return {
+        (row.split()[0], target): mark == "x"
+        for row in rows
+        for target, mark in zip(targets, row.split()[1:], strict=True)
+    }
+
+
+@pytest.mark.parametrize(("source", "target"), list(product(Settlement, Settlement)))
+def test_settlement_machine(source: Settlement, target: Settlement) -> None:
+    assert SETTLEMENT.allows(source, target) is cells(SETTLEMENT_TABLE)[source, target]
+
+
+@pytest.mark.parametrize(("source", "target"), list(product(PayoutStatus, PayoutStatus)))
+def test_payout_machine(source: PayoutStatus, target: PayoutStatus) -> None:
+    assert PAYOUT.allows(source, target) is cells(PAYOUT_TABLE)[source, target]
+
+
+def test_money_starts_with_the_platform_and_a_payout_as_asked_for() -> None:
+    assert SETTLEMENT.initial == "pending"
+    assert PAYOUT.initial == "requested"

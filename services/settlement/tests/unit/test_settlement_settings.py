@@ -1,0 +1,28 @@
+"""What settlement is told from outside."""
+
+import pytest
+from pydantic import ValidationError
+
+from shanmen.settlement.settings import SettlementSettings
+
+NEEDED = {"DATABASE_URL": "postgresql+asyncpg://h/d", "SERVICE_TOKEN": "shm_x"}
+
+
+def settings(monkeypatch: pytest.MonkeyPatch, **variables: str) -> SettlementSettings:
+    for name, value in {**NEEDED, **variables}.items():
+        monkeypatch.setenv(name, value)
+    return SettlementSettings()  # type: ignore[call-arg] # from the environment
+
+
+def test_alipay_pays_out_ten_fen_at_least(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert settings(monkeypatch).payout_minimum_fen == {"alipay": 10, "huijinbao": 1}
+
+
+def test_minimums_are_given_by_channel(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = settings(monkeypatch, PAYOUT_MINIMUM_FEN='{"alipay": 100}')
+    assert given.payout_minimum_fen == {"alipay": 100}
+
+
+def test_a_minimum_of_nothing_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValidationError, match="payout_minimum_fen"):
+        settings(monkeypatch, PAYOUT_MINIMUM_FEN='{"alipay": 0}')

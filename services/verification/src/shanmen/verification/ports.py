@@ -1,0 +1,36 @@
+"""What verification works with: its context, and what a gate asks for."""
+
+from dataclasses import dataclass
+
+from shanmen.common.auth import Introspector
+from shanmen.common.batching import Batcher
+from shanmen.common.db import Database
+from shanmen.common.idempotency import Claim, Reply
+from shanmen.common.outbox import Outbox
+from shanmen.verification.qr import TicketKeys
+
+
+@dataclass(frozen=True)
+class ScanCommand:
+    """A gate has read a code: where, on which device, and what it says."""
+
+    spot_id: str
+    device: str
+    qr: str
+    claim: Claim | None = None
+
+
+@dataclass(frozen=True)
+class VerificationContext:
+    """The ports of the service in one process.
+
+    There is no clock among them: several gates and the expiry sweep have to agree on the time, so
+    the database's decides.
+    """
+
+    db: Database
+    tokens: Introspector
+    outbox: Outbox
+    ticket_keys: TicketKeys
+    scan_queue: Batcher[ScanCommand, Reply]
+    """Gathers the scans of concurrent requests for `usecases.record_scans`."""

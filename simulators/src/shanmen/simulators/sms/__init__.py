@@ -1,0 +1,1 @@
+"""A small SMS gateway that keeps every message instead of sending it."""
