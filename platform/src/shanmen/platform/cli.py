@@ -2,14 +2,22 @@
 
 import asyncio
 import sys
-from typing import Final
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 from rich.console import Console
+from rich.table import Table
 
 from shanmen.platform.servers.errors import ServerError
 
+if TYPE_CHECKING:
+    from shanmen.platform.separate import ProcessStatus
+
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+dead_letters = typer.Typer(no_args_is_help=True, help="Events that were given up on.")
+app.add_typer(dead_letters, name="dead-letters")
 console: Final = Console(highlight=False)
 
 
@@ -24,6 +32,91 @@ def run() -> None:
     from shanmen.platform.run import run_until_stopped  # noqa: PLC0415 - each command pays for its own
 
     asyncio.run(run_until_stopped(console))
+
+
+@app.command()
+def demo(
+    json: Annotated[
+        Path | None, typer.Option(help="also write the result, read back, to this file")
+    ] = None,
+) -> None:
+    """Drive the whole single-ticket flow and compare all books; exits 1 if any disagree."""
+    from shanmen.platform.demo.command import run_demo  # noqa: PLC0415
+
+    if not asyncio.run(run_demo(console, json)):
+        raise typer.Exit(1)
+
+
+@app.command()
+def up() -> None:
+    """Start every service as processes of its own, and leave them running."""
+    from shanmen.platform.separate import SeparateProcesses  # noqa: PLC0415
+
+    processes = SeparateProcesses()
+    console.print("Starting Shanmen 山门 as separate processes …")
+    sample = asyncio.run(processes.start())
+    _show_status(processes.status())
+    console.print(f"\n  Operator token     {sample.operator_token}", soft_wrap=True)
+    console.print(f"  Distributor token  {sample.distributor_token}", soft_wrap=True)
+    console.print(f"  Gate token         {sample.gate_token}", soft_wrap=True)
+    console.print(f"  Product            {sample.product_id}")
+    console.print(f"  Logs               {processes.state.path}\n\n`make down` stops everything.")
+
+
+@app.command()
+def down() -> None:
+    """Drain and stop what `up` started."""
+    from shanmen.platform.separate import SeparateProcesses  # noqa: PLC0415
+
+    asyncio.run(SeparateProcesses().stop())
+    console.print("Stopped; the next start has the same data.")
+
+
+@app.command()
+def status() -> None:
+    """Show the processes of `up`; exits 1 when one of them does not run."""
+    from shanmen.platform.separate import SeparateProcesses  # noqa: PLC0415
+
+    rows = SeparateProcesses().status()
+    _show_status(rows)
+    if any(row.pid is None and row.address != "given" for row in rows):
+        raise typer.Exit(1)
+
+
+def _show_status(rows: "Sequence[ProcessStatus]") -> None:
+    table = Table("process", "pid", "address")
+    for row in rows:
+        table.add_row(row.name, str(row.pid or "not running"), row.address)
+    console.print(table)
+
+
+@dead_letters.command("list")
+def list_parked(
+    queue: Annotated[str | None, typer.Argument(help="one queue only")] = None,
+) -> None:
+    """List the events that were given up on, with their reasons."""
+    from shanmen.platform.deadletters import list_dead_letters  # noqa: PLC0415
+
+    table = Table("queue", "id", "type", "subject", "refusals", "since", "reason")
+    for letter in asyncio.run(list_dead_letters(queue)):
+        since = letter.parked_at.isoformat(timespec="seconds")
+        refusals = str(letter.refusals)
+        table.add_row(
+            letter.queue, letter.id, letter.type, letter.subject, refusals, since, letter.reason
+        )
+    console.print(table)
+
+
+@dead_letters.command("redrive")
+def redrive(
+    queue: Annotated[str, typer.Argument(help="such as orders.events")],
+    ids: Annotated[list[str] | None, typer.Argument(help="only these; all without")] = None,
+) -> None:
+    """Send parked events back to their queue, after their cause is mended."""
+    from shanmen.platform.deadletters import redrive_dead_letters  # noqa: PLC0415
+
+    moved = asyncio.run(redrive_dead_letters(queue, ids or None))
+    console.print(f"{moved} event(s) sent back to {queue}.")
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ import base64
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -52,8 +52,13 @@ LOCAL_POLICY: Final[Mapping[str, Any]] = {
 
 @dataclass(frozen=True)
 class Installation:
-    """Where everything of one installation is. `amqp_url` is empty in the single-process mode."""
+    """Where everything of one installation is.
 
+    `mode` (`single` or `up`) keeps the two modes of one checkout apart: each has its own databases
+    and its own simulated world. `amqp_url` is empty in the single-process mode.
+    """
+
+    mode: str
     state: StateDir
     postgres: PostgresAccess
     ports: Mapping[str, int]
@@ -107,7 +112,7 @@ class Installation:
             return {**values, "service_token_hashes": hashes}
         values["catalog_url"] = self.url("catalog")
         values["service_token"] = self.service_token(service)
-        own = {
+        own: dict[str, Callable[[], dict[str, Any]]] = {
             "orders": self._orders_values,
             "verification": self._verification_values,
             "gateway-adapters": lambda: self._gateway_values(alipay_public_key),

@@ -48,12 +48,13 @@ SPOT_ACCOUNT: Final = Trader("2088000000000201", "黄山风景区")
 
 async def ensure_sample(installation: Installation, client: httpx.AsyncClient) -> Sample:
     """The sample as it was made before, or a new one; its calendar always reaches ahead."""
-    stored = installation.state.read_json("sample")
+    note = f"sample-{installation.mode}"
+    stored = installation.state.read_json(note)
     if isinstance(stored, dict) and set(stored) == {field.name for field in fields(Sample)}:
         sample = Sample(**stored)
     else:
         sample = await _make_sample(installation, client)
-        installation.state.write_json("sample", asdict(sample))
+        installation.state.write_json(note, asdict(sample))
     spot = ApiClient(client, installation.url("edge"), sample.spot_token)
     await spot.put(f"/v1/products/{sample.product_id}/stock", {"entries": calendar()})
     return sample

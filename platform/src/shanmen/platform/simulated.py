@@ -25,18 +25,19 @@ class SimulatedWorld:
     def __init__(self, installation: Installation, client: httpx.AsyncClient) -> None:
         self._installation = installation
         self._client = client
-        folder = installation.state.directory("simulators")
+        self._folder = f"simulators-{installation.mode}"
+        folder = installation.state.directory(self._folder)
         self._processes = {name: ManagedProcess(folder, name) for name in ("alipay", "sms")}
 
     async def start(self) -> str:
         """Start the simulators; returns the key that Alipay's answers are verified with.
 
-        One that a crash of ours left running is stopped first. Raises PortTaken, ServerFailed.
+        One that runs already is left alone. Raises PortTaken, ServerFailed.
         """
         for name, process in self._processes.items():
-            await asyncio.to_thread(process.stop)
-            require_free_port(self._installation.ports[name], PORT_VARIABLES[name])
-            self._launch(name, process)
+            if process.pid is None:
+                require_free_port(self._installation.ports[name], PORT_VARIABLES[name])
+                self._launch(name, process)
         for name in self._processes:
             await self._until_ready(name)
         await self._introduce_platform()
@@ -54,7 +55,7 @@ class SimulatedWorld:
 
     def _launch(self, name: str, process: ManagedProcess) -> None:
         state, port = self._installation.state, self._installation.ports[name]
-        data = state.directory("simulators", f"{name}-data")
+        data = state.directory(self._folder, f"{name}-data")
         process.start(
             [
                 *(sys.executable, "-m", f"shanmen.simulators.{name}"),

@@ -29,6 +29,7 @@ from shanmen.platform.servers.state import StateDir
 from shanmen.platform.services import SERVICES, all_queues
 from shanmen.platform.simulated import SimulatedWorld
 
+MODE = "single"
 DRAIN_S = 10
 
 
@@ -46,7 +47,7 @@ class Platform:
 
 
 @asynccontextmanager
-async def single_process(stop: asyncio.Event, name: str = "single") -> AsyncIterator[Platform]:
+async def single_process(stop: asyncio.Event) -> AsyncIterator[Platform]:
     """Run everything in this process around a block; `stop` is set if a part of it fails.
 
     Raises ServerError for a port that is taken or a server that does not come up.
@@ -58,8 +59,8 @@ async def single_process(stop: asyncio.Event, name: str = "single") -> AsyncIter
         ports = ports_from_environment()
         for part in ("edge", "catalog"):
             require_free_port(ports[part], PORT_VARIABLES[part])
-        postgres = await _postgres(stack, state, name)
-        installation = Installation(state, postgres, ports)
+        postgres = await _postgres(stack, state)
+        installation = Installation(MODE, state, postgres, ports)
         await installation.prepare_databases()
         await asyncio.to_thread(installation.migrate)
         client = await stack.enter_async_context(httpx.AsyncClient(trust_env=False, timeout=10))
@@ -71,11 +72,11 @@ async def single_process(stop: asyncio.Event, name: str = "single") -> AsyncIter
         yield Platform(installation, sample)
 
 
-async def _postgres(stack: AsyncExitStack, state: StateDir, name: str) -> PostgresAccess:
+async def _postgres(stack: AsyncExitStack, state: StateDir) -> PostgresAccess:
     given = postgres_from_environment()
     if given is not None:
         return given
-    server = EmbeddedPostgres(state, name=f"postgres-{name}")
+    server = EmbeddedPostgres(state, name=f"postgres-{MODE}")
     await asyncio.to_thread(server.start)
     stack.push_async_callback(asyncio.to_thread, server.stop)
     return server

@@ -1,0 +1,68 @@
+"""The demo from set-up to verdict."""
+
+import asyncio
+import json
+import time
+from pathlib import Path
+
+import httpx
+from rich.console import Console
+
+from shanmen.platform.api_client import ApiRefusal
+from shanmen.platform.demo import flow
+from shanmen.platform.demo.evidence import Evidence, gather_evidence, show_evidence
+from shanmen.platform.demo.narrator import Narrator
+from shanmen.platform.run import stop_on_signals
+from shanmen.platform.single import Platform, single_process
+
+
+async def run_demo(console: Console, result_file: Path | None) -> bool:
+    """Run the demo on the single-process platform; True when everything agrees."""
+    stop = stop_on_signals()
+    narrator = Narrator(console)
+    console.print("Starting Shanmen 山门 …")
+    async with single_process(stop) as platform:
+        started_at = time.monotonic()
+        telling = asyncio.create_task(tell(platform, narrator))
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait({telling, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if not telling.done():
+            telling.cancel()
+            narrator.verdict(ok=False, text="Interrupted.")
+            return False
+        try:
+            evidence = telling.result()
+        except (flow.DemoFailed, ApiRefusal, httpx.HTTPError) as error:
+            narrator.verdict(ok=False, text=f"The demo failed: {error}")
+            return False
+        result = evidence.as_json(time.monotonic() - started_at)
+    if result_file is not None:
+        await asyncio.to_thread(_write, result_file, result)
+    for disagreement in evidence.disagreements:
+        console.print(f"[red]✗[/] {disagreement}")
+    ok = not evidence.disagreements
+    text = "Everything agrees, to the fen." if ok else "Not everything agrees."
+    narrator.verdict(ok, text)
+    return ok
+
+
+async def tell(platform: Platform, narrator: Narrator) -> Evidence:
+    """Drive the whole single-ticket flow through public HTTP, and read back what it came to."""
+    installation = platform.installation
+    async with httpx.AsyncClient(trust_env=False, timeout=40) as client:
+        cast = await flow.onboard(installation, client, platform.sample, narrator)
+        product_id = await flow.publish(cast, narrator)
+        order = await flow.buy(cast, product_id, narrator, quantity=2)
+        await flow.visit(cast, order, narrator)
+        await flow.settle(cast, order["order_no"], narrator)
+        cancelled = await flow.cancel_another(cast, product_id, narrator)
+        evidence = await gather_evidence(
+            installation, client, cast, [order["order_no"], cancelled["order_no"]]
+        )
+        await show_evidence(cast, evidence, order["order_no"], narrator)
+    return evidence
+
+
+def _write(file: Path, result: object) -> None:
+    file.write_text(json.dumps(result, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
