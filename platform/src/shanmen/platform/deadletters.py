@@ -7,7 +7,7 @@ from shanmen.common.broker.local import LocalTransport
 from shanmen.common.broker.protocol import DeadLetter, Transport
 from shanmen.common.broker.rabbitmq import RabbitTransport
 from shanmen.common.db import Database
-from shanmen.platform.installation import Installation, ports_from_environment
+from shanmen.platform.installation import EVENTS, Installation, ports_from_environment
 from shanmen.platform.separate import SeparateProcesses
 from shanmen.platform.servers.errors import ServerError
 from shanmen.platform.servers.postgres import EmbeddedPostgres
@@ -63,4 +63,4 @@ def _events_database_url() -> str:
         if server.pid is None:
             raise ServerError("Nothing runs. Start it with `make run` or `make up` first.")
         postgres = server
-    return Installation(MODE, state, postgres, ports_from_environment()).events_database_url
+    return Installation(MODE, state, postgres, ports_from_environment()).database_url(EVENTS)

@@ -23,9 +23,10 @@ from shanmen.common.settings import ServiceSettings
 from shanmen.platform.servers.ports import LOOPBACK, port_from_environment
 from shanmen.platform.servers.postgres_access import PostgresAccess
 from shanmen.platform.servers.state import StateDir
-from shanmen.platform.services import SERVICES, database_name
+from shanmen.platform.services import SERVICES
 
-EVENTS_DATABASE: Final = "shanmen_events"
+EVENTS: Final = "events"
+"""The queue database of the in-process transport, beside those of the services."""
 PORT_VARIABLES: Final[Mapping[str, str]] = {
     "edge": "SHANMEN_PORT",
     "catalog": "SHANMEN_CATALOG_PORT",
@@ -68,25 +69,21 @@ class Installation:
         """The base URL of the edge, a service or a simulator."""
         return f"http://{LOOPBACK}:{self.ports[name]}"
 
-    def database_url(self, service: str) -> str:
-        """A service's own database, as its own role."""
-        name = database_name(service)
-        return self.postgres.url(name, role=name, password=self.state.secret(f"db-{service}"))
+    def database_name(self, owner: str) -> str:
+        """The database, and the role, of a service or of the in-process transport."""
+        return f"shanmen_{self.mode}_{owner.replace('-', '_')}"
 
-    @property
-    def events_database_url(self) -> str:
-        """The queue database of the in-process transport."""
-        password = self.state.secret("db-events")
-        return self.postgres.url(EVENTS_DATABASE, role=EVENTS_DATABASE, password=password)
+    def database_url(self, owner: str) -> str:
+        """The owner's own database, as its own role."""
+        name = self.database_name(owner)
+        return self.postgres.url(name, role=name, password=self.state.secret(f"db-{owner}"))
 
     async def prepare_databases(self) -> None:
-        """Make each service's role and database, closed to every other role."""
-        for service in SERVICES:
-            name = database_name(service.name)
-            await self.postgres.ensure_role(name, self.state.secret(f"db-{service.name}"))
+        """Make each owner's role and database, closed to every other role."""
+        for owner in (*(service.name for service in SERVICES), EVENTS):
+            name = self.database_name(owner)
+            await self.postgres.ensure_role(name, self.state.secret(f"db-{owner}"))
             await self.postgres.ensure_database(name, owner=name)
-        await self.postgres.ensure_role(EVENTS_DATABASE, self.state.secret("db-events"))
-        await self.postgres.ensure_database(EVENTS_DATABASE, owner=EVENTS_DATABASE)
 
     def migrate(self) -> None:
         """Bring every service's database to its newest revision."""

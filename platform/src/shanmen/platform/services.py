@@ -28,8 +28,3 @@ MODULES: Final[Mapping[str, str]] = {
 def all_queues() -> list[Queue]:
     """Every queue of every service."""
     return [subscription.queue for service in SERVICES for subscription in service.subscriptions]
-
-
-def database_name(service: str) -> str:
-    """The database (and role) of a service."""
-    return f"shanmen_{service.replace('-', '_')}"

@@ -17,6 +17,7 @@ from shanmen.common.serving import serve_http
 from shanmen.common.telemetry import configure_logging, start_telemetry
 from shanmen.platform.edge import Edge
 from shanmen.platform.installation import (
+    EVENTS,
     PORT_VARIABLES,
     Installation,
     ports_from_environment,
@@ -86,7 +87,7 @@ async def _serve(
     stack: AsyncExitStack, installation: Installation, alipay_public_key: str, stop: asyncio.Event
 ) -> None:
     """Open the services, start their background work, and listen."""
-    events = Database(installation.events_database_url, application_name="shanmen-events")
+    events = Database(installation.database_url(EVENTS), application_name="shanmen-events")
     transport = LocalTransport(events, all_queues())
     stack.push_async_callback(transport.aclose)
     await transport.create_tables()

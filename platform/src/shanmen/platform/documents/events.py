@@ -20,10 +20,10 @@ _INTRODUCTION: Final = """
 What the services tell each other. This page and the schemas beside it are written by
 `make docs` from `shanmen.contracts` and from what each service emits and subscribes to.
 
-A name is `<module>.<what happened>.v<version>`. A fact lives in the module of its producer; a
-command (`…_requested`) lives in the module of the one service that it is addressed to. Fields may
-be added to a version, never changed or removed, and consumers ignore those they do not know.
-Events arrive at least once and in any order.
+A name is `<module>.<what happened>.v<version>`. A command (`…_requested`) is addressed to one
+service; everything else is a fact, told by the service that owns it. Fields may be added to a
+version, never changed or removed, and consumers ignore those they do not know. Events arrive at
+least once and in any order.
 
 On RabbitMQ an event is a message of the topic exchange `shanmen.events` with its name as routing
 key. Its body is the payload as JSON, valid against the schema; its headers are the CloudEvents

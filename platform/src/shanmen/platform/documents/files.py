@@ -4,6 +4,7 @@ Generated folders hold nothing else: a file in them that the code does not accou
 """
 
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -42,6 +43,7 @@ def stale_documents(root: Path) -> list[Path]:
     return sorted(differing | (present - wanted.keys()))
 
 
+@cache  # the code that they describe does not change under us
 def documents() -> Mapping[str, str]:
     """Every generated document: its path below the checkout, and its whole text."""
     return {**api_documents(), **event_documents(), **state_documents()}
