@@ -42,7 +42,7 @@ status: .runtime ## show which processes run, and how they are
 	@exec $(SHANMEN) status
 
 .PHONY: test
-test: lint types check ## prove everything: lint, types, walls, and all tests
+test: lint types ## prove everything: lint, types, walls, and all tests
 	.venv/bin/pytest
 
 .PHONY: lint
@@ -55,13 +55,9 @@ lint: .dev ## look at style and format, and at the walls between packages
 types: .dev ## check types
 	.venv/bin/mypy $(PYTHON_FOLDERS)
 
-.PHONY: check
-check: .dev ## check what is generated and kept: migrations, documents
-	@$(SHANMEN) check
-
 .PHONY: bench
-bench: .dev ## measure the `make up` stack against pgbench
-	@exec $(SHANMEN) bench
+bench: .dev ## measure the `make up` stack against pgbench (JSON=file also writes all figures)
+	@exec $(SHANMEN) bench $(if $(JSON),--json "$(JSON)")
 
 .PHONY: docs
 docs: .dev ## write docs/api, docs/events and docs/states anew

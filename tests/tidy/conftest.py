@@ -19,7 +19,7 @@ def kept(root: Path) -> Sequence[str]:
     """Every file, as a path below the checkout."""
     # The owner of a checkout need not be the one who tests it.
     git = ["git", "-c", "safe.directory=*", "-C", str(root)]
-    listed = subprocess.run(  # noqa: S603 - fixed words and a path
+    listed = subprocess.run(
         [*git, "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         check=True,
         capture_output=True,

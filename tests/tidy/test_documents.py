@@ -1,7 +1,8 @@
 """Generated documents say what the code says."""
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from shanmen.platform.documents.events import event_types, schema_of
 from shanmen.platform.documents.files import documents, stale_documents, write_documents
 from shanmen.platform.edge import merged_openapi, openapi_of
 from shanmen.platform.services import SERVICES
+
+LINK = re.compile(r"\]\(([^)#\s]+)[^)]*\)")
 
 
 def test_the_kept_documents_are_up_to_date(root: Path) -> None:
@@ -86,6 +89,17 @@ def test_the_documents_are_json_and_markdown() -> None:
             json.loads(text)
         else:
             assert text.startswith("# ")
+
+
+def test_links_lead_somewhere(texts: Mapping[str, str], root: Path) -> None:
+    astray = [
+        f"{name}: {link}"
+        for name, text in texts.items()
+        if name.endswith(".md")
+        for link in LINK.findall(text)
+        if "://" not in link and not (root / name).parent.joinpath(link).exists()
+    ]
+    assert not astray, f"Correct these links: {astray}"
 
 
 def _references(node: Any) -> Iterator[str]:

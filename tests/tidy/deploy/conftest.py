@@ -53,7 +53,7 @@ def example(root: Path) -> Mapping[str, str]:
 
 @pytest.fixture(scope="session")
 def interpolate() -> Interpolate:
-    """Puts variables in, as Compose does; KeyError with the file's own words when one is missing."""
+    """Puts variables in, as Compose does; KeyError with the file's own words for a missing one."""
     return put_in
 
 

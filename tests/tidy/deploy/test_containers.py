@@ -3,12 +3,11 @@
 import re
 import subprocess
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from shutil import which
 from typing import Any, Final
 
-import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
@@ -176,38 +175,41 @@ def test_our_images_carry_the_version_of_what_is_in_them(
         assert container["build"]["dockerfile"] == "deploy/Dockerfile"
 
 
-@pytest.mark.parametrize("alone", [["docker-compose"], ["docker", "compose"]])
 def test_compose_reads_the_file_as_we_do(
-    alone: Sequence[str],
+    compose: Mapping[str, Any],
     containers: Mapping[str, Container],
     env_file: Path,
+    interpolate: Any,
     root: Path,
 ) -> None:
-    """Where a Compose is installed it is asked; elsewhere the schema above has to do."""
-    command = [*alone, "--env-file", str(env_file), "--profile", "simulators", "config"]
-    seen = _answer(command, root)
-    if seen is None:
-        Draft202012Validator.check_schema(CONTAINER)
-        return
-    services = yaml.safe_load(seen)["services"]
-    assert services.keys() == containers.keys()
-    for name, container in containers.items():
-        for key in ("image", "user", "command", "environment", "tmpfs", "read_only"):
-            assert services[name].get(key) == container.get(key), f"{name}: {key}"
-
-
-def _answer(command: Sequence[str], root: Path) -> str | None:
-    """What a Compose prints, or None where there is none."""
-    if which(command[0]) is None:
-        return None
-    if command[0] == "docker":
-        asked = subprocess.run(  # noqa: S603 - fixed words
-            [*command[:2], "version"], check=False, capture_output=True
+    """Each Compose that is installed is asked; where there is none, our own reading has to do."""
+    assert {key for key in compose if not key.startswith("x-")} == {
+        *("services", "networks", "volumes")
+    }
+    for command in installed_composes():
+        printed = subprocess.run(
+            [*command, "--env-file", str(env_file), "--profile", "simulators", "config"],
+            check=False,
+            capture_output=True,
+            encoding="utf-8",
+            cwd=root,
         )
-        if asked.returncode != 0:
-            return None
-    printed = subprocess.run(  # noqa: S603 - fixed words and a path
-        command, check=False, capture_output=True, encoding="utf-8", cwd=root
-    )
-    assert printed.returncode == 0, printed.stderr
-    return printed.stdout
+        assert printed.returncode == 0, printed.stderr
+        services = interpolate(yaml.safe_load(printed.stdout)["services"], {})  # `$$` is `$`
+        assert services.keys() == containers.keys()
+        for name, container in containers.items():
+            for key in ("image", "user", "command", "environment", "tmpfs", "read_only"):
+                assert services[name].get(key) == container.get(key), f"{name}: {key}"
+
+
+def installed_composes() -> list[list[str]]:
+    """How Compose is called on this machine, in each of its versions."""
+    found = []
+    if which("docker-compose"):
+        found.append(["docker-compose"])
+    docker = which("docker")
+    if docker is not None:
+        asked = subprocess.run([docker, "compose", "version"], check=False, capture_output=True)
+        if asked.returncode == 0:
+            found.append([docker, "compose"])
+    return found

@@ -235,7 +235,7 @@ async def test_an_event_without_a_queue_waits_in_the_outbox_for_one(
                         await tx.execute(
                             text(
                                 "SELECT refusals, extract(epoch FROM not_before - now()) AS wait_s"
-                                " FROM outbox"
+                                " FROM outbox WHERE type = 'toy.thing_lost.v1'"
                             )
                         )
                     ).one()

@@ -83,6 +83,16 @@ def status() -> None:
         raise typer.Exit(1)
 
 
+@app.command()
+def bench(
+    json: Annotated[Path | None, typer.Option(help="also write all figures to this file")] = None,
+) -> None:
+    """Measure the processes of `up` against bare PostgreSQL; slow is no failure."""
+    from shanmen.platform.bench.command import run_bench  # noqa: PLC0415
+
+    asyncio.run(run_bench(console, json))
+
+
 def _show_status(rows: "Sequence[ProcessStatus]") -> None:
     table = Table("process", "pid", "address")
     for row in rows:
@@ -117,6 +127,16 @@ def redrive(
 
     moved = asyncio.run(redrive_dead_letters(queue, ids or None))
     console.print(f"{moved} event(s) sent back to {queue}.")
+
+
+@app.command()
+def docs() -> None:
+    """Write docs/api, docs/events and docs/states anew."""
+    from shanmen.platform.documents.files import write_documents  # noqa: PLC0415
+    from shanmen.platform.servers.state import checkout  # noqa: PLC0415
+
+    changed = write_documents(checkout())
+    console.print(f"{len(changed)} document(s) changed.")
 
 
 def main() -> None:

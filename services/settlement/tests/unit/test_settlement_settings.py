@@ -11,7 +11,7 @@ NEEDED = {"DATABASE_URL": "postgresql+asyncpg://h/d", "SERVICE_TOKEN": "shm_x"}
 def settings(monkeypatch: pytest.MonkeyPatch, **variables: str) -> SettlementSettings:
     for name, value in {**NEEDED, **variables}.items():
         monkeypatch.setenv(name, value)
-    return SettlementSettings()  # type: ignore[call-arg] # from the environment
+    return SettlementSettings()
 
 
 def test_alipay_pays_out_ten_fen_at_least(monkeypatch: pytest.MonkeyPatch) -> None:

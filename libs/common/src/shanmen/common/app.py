@@ -18,7 +18,13 @@ from shanmen.common.service import Running, Service, run_background
 
 def create_app(service: Service[Any, Any], running: Running[Any] | None = None) -> FastAPI:
     """The service's application; without `running` it only describes itself (documents)."""
-    app = FastAPI(title=service.title, version="1", docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title=service.title,
+        version="1",
+        docs_url=None,
+        redoc_url=None,
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # `Traced` does it
+    )
     install_problem_handlers(app)
     app.add_middleware(Traced)
     app.add_middleware(BoundedBody)

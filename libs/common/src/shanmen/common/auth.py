@@ -48,8 +48,14 @@ class Principal(BaseModel, frozen=True):
 
     @property
     def owner(self) -> str:
-        """The name space of this caller's idempotency keys."""
-        return f"{self.kind}:{self.party_id or self.credential_id}:{self.reseller or ''}"
+        """The name space of this caller's idempotency keys, and its name in timelines.
+
+        The tokens of one distributor share it, so that a key survives rotation; every gate has its
+        own, so that two of them never answer for each other.
+        """
+        if self.kind is PrincipalKind.DEVICE or self.party_id is None:
+            return f"{self.kind}:{self.credential_id}"
+        return ":".join(filter(None, (self.kind, self.party_id, self.reseller)))
 
     @property
     def is_operator(self) -> bool:

@@ -20,9 +20,7 @@ from sqlalchemy import (
     delete,
     func,
     insert,
-    select,
     text,
-    tuple_,
     update,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
@@ -46,6 +44,12 @@ IDEMPOTENCY_KEYS = Table(
 _TRY_LOCKS = text(
     "SELECT name, pg_try_advisory_xact_lock(hashtextextended(name, 0)) FROM unnest(:names) AS name"
 ).bindparams(bindparam("names", type_=ARRAY(Text)))
+
+# Two arrays rather than a list of pairs: one statement text for lists of any length.
+_STORED = text(
+    "SELECT k.* FROM unnest(:owners, :keys) AS wanted(owner, key)"
+    " JOIN idempotency_keys k USING (owner, key)"
+).bindparams(bindparam("owners", type_=ARRAY(Text)), bindparam("keys", type_=ARRAY(Text)))
 
 
 @dataclass(frozen=True)
@@ -178,9 +182,10 @@ async def _lock(tx: Tx, claims: Sequence[Claim]) -> set[str]:
 async def _stored(tx: Tx, claims: Sequence[Claim]) -> dict[tuple[str, str], Any]:
     # A statement of its own after the lock: its snapshot sees what the last holder committed.
     keys = sorted({(claim.owner, claim.key) for claim in claims})
-    table = IDEMPOTENCY_KEYS.c
-    wanted = select(IDEMPOTENCY_KEYS).where(tuple_(table.owner, table.key).in_(keys))
-    return {(row.owner, row.key): row for row in await tx.execute(wanted)}
+    found = await tx.execute(
+        _STORED, {"owners": [owner for owner, _ in keys], "keys": [key for _, key in keys]}
+    )
+    return {(row.owner, row.key): row for row in found}
 
 
 def _first_answer(claim: Claim, row: Any) -> Reply | Refusal:

@@ -13,7 +13,7 @@ Fen = NewType("Fen", int)
 CURRENCY: Final = "CNY"
 BPS_PER_WHOLE: Final = 10_000
 
-_YUAN = re.compile(r"(-?)(\d{1,15})(?:\.(\d{1,2}))?")
+_YUAN = re.compile(r"(-?)(\d{1,15})(?:\.(\d{1,2}))?", re.ASCII)
 
 
 def share_bps(amount_fen: int, rate_bps: int) -> Fen:

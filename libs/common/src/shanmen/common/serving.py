@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import Iterator
 from typing import Final
 
@@ -31,11 +32,10 @@ async def serve_http(
 
     Raises OSError when the port cannot be listened on.
     """
+    listener = _listen(host, port)
     server = _Server(
         uvicorn.Config(
             app,
-            host=host,
-            port=port,
             log_config=None,
             access_log=False,
             lifespan="off",
@@ -43,18 +43,26 @@ async def serve_http(
             timeout_keep_alive=30,
         )
     )
-    serving = asyncio.create_task(server.serve())
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
     stopping = asyncio.create_task(stop.wait())
     try:
         await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
         server.should_exit = True
-        await _finished(serving, host, port)
+        await serving
     finally:
         stopping.cancel()
+        listener.close()
 
 
-async def _finished(serving: "asyncio.Task[None]", host: str, port: int) -> None:
+def _listen(host: str, port: int) -> socket.socket:
+    """Open the port ourselves: uvicorn would end the process if it could not."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
     try:
-        await serving
-    except SystemExit as error:  # uvicorn's way to say that it could not bind
-        raise OSError(f"cannot listen on {host}:{port}") from error
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise OSError(error.errno, f"cannot listen on {host}:{port}: {error.strerror}") from error
+    listener.setblocking(False)
+    return listener

@@ -51,9 +51,9 @@ async def show_evidence(cast: Cast, evidence: Evidence, order_no: str, narrator:
     timeline = await cast.distributor.get(f"/v1/orders/{order_no}/timeline")
     narrator.table(
         f"Timeline of {order_no}",
-        ["at", "what", "before", "after", "cause", "actor"],
+        ["at", "what", "change", "cause"],
         [
-            [e["at"][11:23], e["kind"], e["before"] or "–", e["after"], e["cause"], e["actor"]]
+            [e["at"][11:23], e["kind"], f"{e['before'] or '–'} → {e['after']}", e["cause"]]
             for e in timeline["entries"]
         ],
     )

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.table import Table
 
 
@@ -32,11 +32,12 @@ class Narrator:
         """Facts, read back."""
         table = Table(title=title, title_justify="left", title_style="bold")
         for column in columns:
-            table.add_column(column, justify="right" if column.endswith("fen") else "left")
+            justify: JustifyMethod = "right" if column.endswith("fen") else "left"
+            table.add_column(column, justify=justify, no_wrap=True)
         for row in rows:
             table.add_row(*(str(cell) for cell in row))
         self._console.print()
-        self._console.print(table)
+        self._console.print(table, soft_wrap=True)
 
     def verdict(self, ok: bool, text: str) -> None:
         """How it ended."""

@@ -1,15 +1,16 @@
 """Catalog's routes."""
 
 from datetime import date
-from typing import Annotated
+from typing import Annotated, Final
 
-from fastapi import APIRouter, Depends, Form, Query, Request
+from fastapi import APIRouter, Depends, Form, Path, Query, Request
 from starlette.responses import Response
 
 from shanmen.catalog import queries
 from shanmen.catalog.domain import PartyKind, ProductStatus
 from shanmen.catalog.ports import CatalogContext
 from shanmen.catalog.schemas import (
+    ID_SHAPE,
     AccountView,
     Availability,
     CredentialView,
@@ -35,15 +36,21 @@ from shanmen.common.pagination import CursorText, Limit, Page, decode_cursor, pa
 from shanmen.contracts.catalog import AccountDetails, ReservationResults, ReserveStockBatch
 
 router = APIRouter()
+PREFIXES: Final = (
+    *("/v1/spots", "/v1/distributors", "/v1/accounts", "/v1/credentials"),
+    *("/v1/products", "/v1/availability"),
+)
+"""The paths that catalog owns at the edge."""
 
 
-def context(request: Request) -> CatalogContext:
+async def context(request: Request) -> CatalogContext:
     """The service's ports."""
     found: CatalogContext = request.app.state.context
     return found
 
 
 Ctx = Annotated[CatalogContext, Depends(context)]
+PathId = Annotated[str, Path(pattern=ID_SHAPE)]
 PartyReader = Annotated[Principal, Depends(requires("parties:read"))]
 PartyWriter = Annotated[Call, Depends(changes("parties:write"))]
 CredentialCall = Annotated[Call, Depends(changes("credentials:write"))]
@@ -77,7 +84,7 @@ async def list_spots(
 
 
 @router.get("/v1/spots/{spot_id}")
-async def get_spot(spot_id: str, ctx: Ctx, principal: PartyReader) -> SpotView:
+async def get_spot(spot_id: PathId, ctx: Ctx, principal: PartyReader) -> SpotView:
     """One spot."""
     async with ctx.db.transaction() as tx:
         row = await queries.party(tx, spot_id, PartyKind.SPOT)
@@ -115,7 +122,7 @@ async def list_distributors(
 
 @router.get("/v1/distributors/{distributor_id}")
 async def get_distributor(
-    distributor_id: str, ctx: Ctx, principal: PartyReader
+    distributor_id: PathId, ctx: Ctx, principal: PartyReader
 ) -> DistributorView:
     """One distributor."""
     async with ctx.db.transaction() as tx:
@@ -140,7 +147,7 @@ async def create_account(body: NewAccount, ctx: Ctx, call: PartyWriter) -> Respo
 async def list_accounts(
     ctx: Ctx,
     principal: PartyReader,
-    party_id: Annotated[str | None, Query(max_length=64)] = None,
+    party_id: Annotated[str | None, Query(pattern=ID_SHAPE)] = None,
     limit: Limit = 50,
     cursor: CursorText = None,
 ) -> Page[AccountView]:
@@ -180,7 +187,7 @@ async def list_credentials(
 
 
 @router.post("/v1/credentials/{credential_id}/revoke", response_model=CredentialView)
-async def revoke_credential(credential_id: str, ctx: Ctx, call: CredentialCall) -> Response:
+async def revoke_credential(credential_id: PathId, ctx: Ctx, call: CredentialCall) -> Response:
     """Make a token useless."""
 
     async def effect(tx: Tx) -> Reply:
@@ -221,7 +228,7 @@ async def list_products(
 
 
 @router.get("/v1/products/{product_id}")
-async def get_product(product_id: str, ctx: Ctx, principal: Reader) -> ProductView:
+async def get_product(product_id: PathId, ctx: Ctx, principal: Reader) -> ProductView:
     """One product."""
     async with ctx.db.transaction() as tx:
         return await products.get_product(tx, principal, product_id)
@@ -229,7 +236,7 @@ async def get_product(product_id: str, ctx: Ctx, principal: Reader) -> ProductVi
 
 @router.put("/v1/products/{product_id}/stock")
 async def put_stock(
-    product_id: str,
+    product_id: PathId,
     body: StockEntries,
     ctx: Ctx,
     principal: Annotated[Principal, Depends(requires("catalog:write"))],
@@ -240,13 +247,13 @@ async def put_stock(
 
 
 @router.post("/v1/products/{product_id}/publish", response_model=ProductView)
-async def publish_product(product_id: str, ctx: Ctx, call: Publisher) -> Response:
+async def publish_product(product_id: PathId, ctx: Ctx, call: Publisher) -> Response:
     """Put a product on sale (发布)."""
     return await _change_status(product_id, ctx, call, ProductStatus.PUBLISHED)
 
 
 @router.post("/v1/products/{product_id}/withdraw", response_model=ProductView)
-async def withdraw_product(product_id: str, ctx: Ctx, call: Publisher) -> Response:
+async def withdraw_product(product_id: PathId, ctx: Ctx, call: Publisher) -> Response:
     """Take a product off sale (下架); tickets already sold stay valid."""
     return await _change_status(product_id, ctx, call, ProductStatus.WITHDRAWN)
 
@@ -255,7 +262,7 @@ async def withdraw_product(product_id: str, ctx: Ctx, call: Publisher) -> Respon
 async def get_availability(
     ctx: Ctx,
     principal: Reader,
-    product_id: Annotated[str, Query(max_length=64)],
+    product_id: Annotated[str, Query(pattern=ID_SHAPE)],
     first: Annotated[date | None, Query(alias="from")] = None,
     last: Annotated[date | None, Query(alias="to")] = None,
 ) -> Availability:
@@ -306,7 +313,7 @@ async def introspect(
 
 @router.get("/internal/accounts/{account_id}", include_in_schema=False)
 async def account_details(
-    account_id: str, ctx: Ctx, _: Annotated[Principal, Depends(requires("accounts:read"))]
+    account_id: PathId, ctx: Ctx, _: Annotated[Principal, Depends(requires("accounts:read"))]
 ) -> AccountDetails:
     """An account in full, for the gateway."""
     async with ctx.db.transaction() as tx:

@@ -67,7 +67,7 @@ class ReservationStatus(StrEnum):
     HELD = "held"
     """占用: set aside; nobody has heard of the order yet."""
     CONFIRMED = "confirmed"
-    """The order exists and awaits payment."""
+    """已确认: the order exists and awaits payment."""
     SOLD = "sold"
     """已售: the order's tickets were issued."""
     RELEASED = "released"

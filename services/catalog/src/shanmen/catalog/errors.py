@@ -85,3 +85,9 @@ class ReservationMismatch(Conflict):
     """The order number holds a reservation of other content."""
 
     code = "reservation_mismatch"
+
+
+class ReservationOver(Conflict):
+    """The order number's reservation was released; its stock may be another's by now."""
+
+    code = "reservation_over"

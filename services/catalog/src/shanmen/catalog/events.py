@@ -25,10 +25,14 @@ async def on_order_closed(tx: Tx, event: OrderClosed, _: CatalogContext) -> None
     await reservations.release_reservation(tx, event.order_no)
 
 
-HANDLERS: Mapping[type[Event], Handler[CatalogContext]] = {
-    OrderPlaced: on_order_placed,
+STOCK_HANDLERS: Mapping[type[Event], Handler[CatalogContext]] = {
     TicketsIssued: on_tickets_issued,
     OrderClosed: on_order_closed,
 }
 
-SUBSCRIPTIONS = (subscribe("catalog.events", HANDLERS),)
+SUBSCRIPTIONS = (
+    subscribe("catalog.events", {OrderPlaced: on_order_placed}),
+    # One event a transaction: it holds a single stock entry, for a moment. A batch would hold a
+    # hot one while it works on its other events, and in another order than reservations lock.
+    subscribe("catalog.stock", STOCK_HANDLERS, batch=1),
+)

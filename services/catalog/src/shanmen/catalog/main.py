@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from shanmen.catalog.api import router
+from shanmen.catalog.api import PREFIXES, router
 from shanmen.catalog.context import open_context
 from shanmen.catalog.events import SUBSCRIPTIONS
 from shanmen.catalog.jobs import JOBS
@@ -19,10 +19,7 @@ SERVICE = Service(
     metadata=METADATA,
     migrations=Path(__file__).parent / "migrations",
     router=router,
-    prefixes=tuple(
-        f"/v1/{p}"
-        for p in ("spots", "distributors", "accounts", "credentials", "products", "availability")
-    ),
+    prefixes=PREFIXES,
     emits=(ReservationUnconfirmed,),
     subscriptions=SUBSCRIPTIONS,
     jobs=JOBS,

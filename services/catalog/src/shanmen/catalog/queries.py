@@ -41,11 +41,15 @@ async def insert_party(tx: Tx, values: Mapping[str, Any]) -> Row[Any]:
     return (await tx.execute(insert(PARTIES).values(values).returning(PARTIES))).one()
 
 
-async def party(tx: Tx, party_id: str, kind: str | None = None) -> Row[Any] | None:
-    """One party, of one kind if given."""
+async def party(
+    tx: Tx, party_id: str, kind: str | None = None, *, lock: bool = False
+) -> Row[Any] | None:
+    """One party, of one kind if given; locked against others who ask for it locked."""
     wanted = select(PARTIES).where(PARTIES.c.party_id == party_id)
     if kind is not None:
         wanted = wanted.where(PARTIES.c.kind == kind)
+    if lock:
+        wanted = wanted.with_for_update(key_share=True)
     return (await tx.execute(wanted)).one_or_none()
 
 
@@ -149,7 +153,6 @@ async def products(
     *,
     status: str | None,
     spot_id: str | None,
-    kind: str | None,
     after: str | None,
     limit: int,
 ) -> Rows:
@@ -157,8 +160,6 @@ async def products(
     wanted = select(PRODUCTS).order_by(PRODUCTS.c.product_id)
     if status is not None:
         wanted = wanted.where(PRODUCTS.c.status == status)
-    if kind is not None:
-        wanted = wanted.where(PRODUCTS.c.kind == kind)
     if spot_id is not None:
         wanted = wanted.where(PRODUCTS.c.product_id.in_(_products_of(spot_id)))
     return (await tx.execute(_page(wanted, PRODUCTS.c.product_id, after, limit))).all()
@@ -291,10 +292,10 @@ async def lock_stock(tx: Tx, stock_ids: Sequence[str]) -> dict[str, int]:
     return {row.stock_id: row.left for row in rows}
 
 
-async def reservations(tx: Tx, order_nos: Sequence[str]) -> dict[str, Row[Any]]:
-    """Reservations by order number."""
+async def reservations(tx: Tx, order_nos: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+    """Reservations by order number, as they were written."""
     rows = await tx.execute(select(RESERVATIONS).where(among(RESERVATIONS.c.order_no, order_nos)))
-    return {row.order_no: row for row in rows}
+    return {row["order_no"]: dict(row) for row in rows.mappings()}
 
 
 async def insert_reservations(tx: Tx, rows: Sequence[Mapping[str, Any]]) -> None:

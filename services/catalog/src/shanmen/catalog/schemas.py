@@ -1,19 +1,30 @@
 """Catalog's requests and answers. Amounts are integer fen, rates basis points, times RFC 3339."""
 
 import re
+from collections.abc import Mapping
 from datetime import date, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+)
 
 from shanmen.catalog.domain import AccountRole, ProductStatus, VisitRule
 from shanmen.contracts.catalog import ProductKind, RealNameRule
 from shanmen.contracts.terms import RefundRule
 
-_PHONE = re.compile(r"\+?\d[\d-]{5,19}")
-_ACCOUNT_SHAPES = {
-    "alipay": re.compile(r"2088\d{12}|1\d{10}|[^@\s]{1,64}@[^@\s]{1,60}"),
+ID_SHAPE: Final = r"^[!-~]{1,64}$"
+_TEXT_SHAPE: Final = r"^[^\x00-\x1f\x7f]+$"
+_PHONE: Final = re.compile(r"\+?[0-9][0-9-]{5,19}")
+_ACCOUNT_SHAPES: Final[Mapping[str, re.Pattern[str]]] = {
+    "alipay": re.compile(r"2088[0-9]{12}|1[0-9]{10}|[!-?A-~]{1,64}@[!-?A-~]{1,60}"),
     "huijinbao": re.compile(r"[A-Z0-9]{6,32}"),
 }
 
@@ -36,11 +47,12 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
 
-Name = Annotated[str, Field(min_length=1, max_length=100)]
+Name = Annotated[str, Field(min_length=1, max_length=100, pattern=_TEXT_SHAPE)]
 Phone = Annotated[str, AfterValidator(_phone)]
 FeeBps = Annotated[int, Field(ge=0, le=10_000, description="basis points, 1/10 000")]
-Id = Annotated[str, Field(min_length=1, max_length=64)]
-Slot = Annotated[str, Field(min_length=1, max_length=32)]
+Id = Annotated[str, Field(pattern=ID_SHAPE)]
+Slot = Annotated[str, Field(min_length=1, max_length=32, pattern=_TEXT_SHAPE)]
+Day = Annotated[date, Field(ge=date(2000, 1, 1), le=date(2999, 12, 31))]
 
 
 class NewSpot(Body):
@@ -95,17 +107,25 @@ class NewAccount(Body):
     account_name: Name
     agreement_no: str | None = Field(
         default=None,
+        validate_default=True,
         pattern=r"^[A-Za-z0-9]{1,64}$",
         description="withholding agreement (代扣协议) of a pay account",
     )
 
-    @model_validator(mode="after")
-    def _consistent(self) -> "NewAccount":
-        if not _ACCOUNT_SHAPES[self.channel].fullmatch(self.account_no):
-            raise ValueError(f"account_no is not a {self.channel} account")
-        if self.role is AccountRole.PAY and self.agreement_no is None:
-            raise ValueError("a pay account needs its agreement_no")
-        return self
+    @field_validator("account_no")
+    @classmethod
+    def _of_the_channel(cls, account_no: str, info: ValidationInfo) -> str:
+        channel = info.data.get("channel")
+        if channel is not None and not _ACCOUNT_SHAPES[channel].fullmatch(account_no):
+            raise ValueError(f"not an account of {channel}")
+        return account_no
+
+    @field_validator("agreement_no")
+    @classmethod
+    def _where_one_is_needed(cls, agreement_no: str | None, info: ValidationInfo) -> str | None:
+        if info.data.get("role") is AccountRole.PAY and agreement_no is None:
+            raise ValueError("a pay account needs its withholding agreement")
+        return agreement_no
 
 
 class AccountView(BaseModel):
@@ -128,8 +148,8 @@ class NewCredential(Body):
     party_id: Id | None = Field(default=None, description="required for operators, else your own")
     reseller: Name | None = Field(default=None, description="name of the reseller, for that kind")
     label: Name
-    scopes: list[str] | None = Field(default=None, max_length=32)
-    expires_at: datetime | None = None
+    scopes: list[Id] | None = Field(default=None, max_length=32)
+    expires_at: AwareDatetime | None = None
 
 
 class CredentialView(BaseModel):
@@ -157,7 +177,7 @@ class NewProductSpot(Body):
 class StockEntry(Body):
     """Stock (库存) of one day, or of an open-dated product as a whole."""
 
-    visit_date: date | None = None
+    visit_date: Day | None = None
     slot: Slot | None = None
     total: int = Field(ge=0, le=10_000_000)
 
@@ -181,10 +201,14 @@ class NewProduct(Body):
     )
     visit_rule: VisitRule = VisitRule.DATED
     valid_days: int = Field(default=1, ge=1, le=366, description="days, from the visit date on")
-    valid_from: date | None = Field(default=None, description="open-dated products")
-    valid_until: date | None = Field(default=None, description="open-dated products, included")
-    sale_from: datetime | None = None
-    sale_until: datetime | None = None
+    valid_from: Day | None = Field(
+        default=None, validate_default=True, description="open-dated products"
+    )
+    valid_until: Day | None = Field(
+        default=None, validate_default=True, description="open-dated products, included"
+    )
+    sale_from: AwareDatetime | None = None
+    sale_until: AwareDatetime | None = Field(default=None, description="exclusive")
     max_quantity: int = Field(default=50, ge=1, le=1000, description="tickets in one order")
     real_name: RealNameRule = RealNameRule.NONE
     refund_rule: RefundRule = RefundRule()
@@ -192,20 +216,37 @@ class NewProduct(Body):
     stock: list[StockEntry] = Field(default=[], max_length=400)
     publish: bool = False
 
-    @model_validator(mode="after")
-    def _consistent(self) -> "NewProduct":
-        if self.visit_rule is VisitRule.OPEN:
-            if self.valid_from is None or self.valid_until is None:
-                raise ValueError("an open-dated product needs valid_from and valid_until")
-            if self.valid_until < self.valid_from:
-                raise ValueError("valid_until lies before valid_from")
-        if self.sale_from and self.sale_until and self.sale_until <= self.sale_from:
-            raise ValueError("sale_until lies before sale_from")
-        if self.kind is ProductKind.SINGLE and len(self.spots) > 1:
+    @field_validator("spots")
+    @classmethod
+    def _each_once(cls, spots: list[NewProductSpot], info: ValidationInfo) -> list[NewProductSpot]:
+        if info.data.get("kind") is ProductKind.SINGLE and len(spots) > 1:
             raise ValueError("a single ticket (单票) is for one spot")
-        if len({spot.spot_id for spot in self.spots}) != len(self.spots):
-            raise ValueError("spots names a spot twice")
-        return self
+        if len({spot.spot_id for spot in spots}) != len(spots):
+            raise ValueError("a spot is named twice")
+        return spots
+
+    @field_validator("valid_from", "valid_until")
+    @classmethod
+    def _where_one_is_needed(cls, day: date | None, info: ValidationInfo) -> date | None:
+        if info.data.get("visit_rule") is VisitRule.OPEN and day is None:
+            raise ValueError("an open-dated product needs it")
+        return day
+
+    @field_validator("valid_until")
+    @classmethod
+    def _not_before_valid_from(cls, end: date | None, info: ValidationInfo) -> date | None:
+        begin = info.data.get("valid_from")
+        if begin is not None and end is not None and end < begin:
+            raise ValueError("lies before valid_from")
+        return end
+
+    @field_validator("sale_until")
+    @classmethod
+    def _after_sale_from(cls, end: datetime | None, info: ValidationInfo) -> datetime | None:
+        begin = info.data.get("sale_from")
+        if begin is not None and end is not None and end <= begin:
+            raise ValueError("does not lie after sale_from")
+        return end
 
 
 class ProductSpotView(BaseModel):

@@ -169,7 +169,7 @@ RESERVATIONS = Table(
     Column("quantity", Integer, nullable=False),
     Column("status", Text, nullable=False),
     Column("offer", JSONB, nullable=False),
-    Column("reserved_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("reserved_at", DateTime(timezone=True), nullable=False),
     Column("asked_at", DateTime(timezone=True)),
     CheckConstraint("quantity > 0", name="quantity"),
     CheckConstraint("status IN ('held', 'confirmed', 'sold', 'released')", name="status"),

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
 from shanmen.common.auth import Principal, requires
-from shanmen.common.errors import NotFound
+from shanmen.common.errors import Forbidden, NotFound
 from shanmen.common.pagination import CursorText, Limit, Page, decode_cursor, page_of
 from shanmen.gateway_adapters import queries
 from shanmen.gateway_adapters.domain import Channel, OperationKind, OperationStatus
@@ -26,14 +26,21 @@ from shanmen.gateway_adapters.usecases.notifying import take_notification
 router = APIRouter()
 
 
-def context(request: Request) -> GatewayContext:
+async def context(request: Request) -> GatewayContext:
     """The service's ports."""
     found: GatewayContext = request.app.state.context
     return found
 
 
+def operator(caller: Annotated[Principal, Depends(requires("operations:read"))]) -> Principal:
+    """A caller of the platform's own: operations are every tenant's. Raises Forbidden."""
+    if caller.party_id is not None:
+        raise Forbidden("Operations are for the platform's operators.")
+    return caller
+
+
 Ctx = Annotated[GatewayContext, Depends(context)]
-Operator = Annotated[Principal, Depends(requires("operations:read"))]
+Operator = Annotated[Principal, Depends(operator)]
 
 
 @router.get("/v1/operations")
@@ -98,7 +105,7 @@ async def list_notifications(
     return [NotificationView.model_validate(row, from_attributes=True) for row in rows]
 
 
-@router.post("/notify/{channel}")
+@router.post("/notify/{channel}", openapi_extra={"security": []})
 async def notify(channel: Channel, request: Request, ctx: Ctx) -> Response:
     """For channels only: authenticated by the channel's signature, and only ever a hint."""
     acknowledgement = await take_notification(ctx, channel, await request.body())

@@ -80,7 +80,8 @@ OPERATION: Final = Machine(
                 OperationStatus.OPEN,
                 [OperationStatus.PARKED, OperationStatus.SUCCEEDED, OperationStatus.FAILED],
             ),
-            (OperationStatus.PARKED, [OperationStatus.OPEN]),
+            # An answer that came late may still say that the money has moved.
+            (OperationStatus.PARKED, [OperationStatus.OPEN, OperationStatus.SUCCEEDED]),
             (OperationStatus.SUCCEEDED, []),
             (OperationStatus.FAILED, []),
         ]
@@ -108,7 +109,8 @@ class Policy:
     throttle_delays_s: tuple[float, ...] = (1, 2, 5, 15, 60)
     """Before the same call again; the last one repeats."""
     window_s: float = 24 * 3600
-    """Payouts and refunds go to a person after this long; debits never do."""
+    """Payouts and refunds go to a person this long after they were (last) asked for; debits never
+    do."""
 
 
 @dataclass(frozen=True)
@@ -137,22 +139,34 @@ class _Case:
     kind: OperationKind
     attempts: Sequence[Attempt]
     policy: Policy
+    since: datetime
     jitter: float
 
     @property
     def last(self) -> Attempt:
         return self.attempts[-1]
 
+    @property
+    def is_past_window(self) -> bool:
+        age_s = (self.last.at - self.since).total_seconds()
+        return self.kind is not OperationKind.DEBIT and age_s > self.policy.window_s
+
 
 def decide(
-    kind: OperationKind, attempts: Sequence[Attempt], policy: Policy, *, jitter: float = 0.0
+    kind: OperationKind,
+    attempts: Sequence[Attempt],
+    policy: Policy,
+    *,
+    since: datetime,
+    jitter: float = 0.0,
 ) -> Next | Finish:
     """What to do after the latest attempt of an operation, given all of them, oldest first.
 
-    Unknown is never failed: only a verified answer ends an operation, and nothing is sent again
-    before a query has said "not found" twice. `jitter` in [0, 1) spreads throttled calls.
+    Unknown is never failed: only a verified answer ends an operation, and nothing that may have
+    been carried out is sent again before a query has said "not found" twice. `since` is when the
+    operation was asked for, or asked to go on; `jitter` in [0, 1) spreads throttled calls.
     """
-    case = _Case(kind, attempts, policy, jitter)
+    case = _Case(kind, attempts, policy, since, jitter)
     return _RULES[case.last.outcome](case)
 
 
@@ -175,7 +189,9 @@ def _park(case: _Case) -> Next | Finish:
 
 
 def _after_throttle(case: _Case) -> Next | Finish:
-    """Not executed: the same call again, later each time."""
+    """Not executed: the same call again, later each time, within the window."""
+    if case.is_past_window:
+        return Finish(OperationStatus.PARKED, Outcome.UNKNOWN)
     index = _run_length(case.attempts, {Outcome.THROTTLED}) - 1
     delay_s = _nth(case.policy.throttle_delays_s, index) * (1 + case.jitter)
     return Next(case.last.action, _later(case.last.at, delay_s))
@@ -183,25 +199,30 @@ def _after_throttle(case: _Case) -> Next | Finish:
 
 def _after_doubt(case: _Case) -> Next | Finish:
     """It may have happened: ask. Past the window a payout or refund goes to a person."""
-    age_s = (case.last.at - case.attempts[0].at).total_seconds()
-    if case.kind is not OperationKind.DEBIT and age_s > case.policy.window_s:
+    if case.is_past_window:
         return Finish(OperationStatus.PARKED, Outcome.UNKNOWN)
     delay_s = _nth(case.policy.query_delays_s, _queries_since_send(case.attempts))
     return Next(Action.QUERY, _later(case.last.at, delay_s))
 
 
 def _after_refusal(case: _Case) -> Next | Finish:
-    """A refused query is certain; a refused send only if no earlier send is in doubt."""
-    sends = [a for a in case.attempts[:-1] if a.action is Action.SEND]
-    in_doubt = any(attempt.outcome in _UNDECIDED for attempt in sends)
-    if case.last.action is Action.SEND and in_doubt:
-        return Next(Action.QUERY, case.last.at)
-    return Finish(OperationStatus.FAILED, Outcome.FINAL)
+    """What a query says is certain; a refused send is, if no earlier send is in doubt."""
+    earlier = [a.outcome for a in case.attempts[:-1] if a.action is Action.SEND]
+    is_certain = {
+        Action.QUERY: True,
+        Action.SEND: _UNDECIDED.isdisjoint(earlier),
+        Action.CANCEL: False,
+    }
+    if is_certain[case.last.action]:
+        return Finish(OperationStatus.FAILED, Outcome.FINAL)
+    return Next(Action.QUERY, case.last.at)
 
 
 def _after_absence(case: _Case) -> Next | Finish:
     """The channel knows no such number: believed once it is said twice, far enough apart."""
     absences = _latest_absences(case.attempts)
+    if not absences:  # said to something else than a query, it proves nothing
+        return _after_doubt(case)
     since_first_s = (case.last.at - absences[0].at).total_seconds()
     grace_s = case.policy.absent_grace_s
     if len(absences) == 1 or since_first_s < grace_s:
@@ -229,7 +250,7 @@ _RULES: Final[Mapping[Outcome | None, Callable[[_Case], Next | Finish]]] = {
 def _latest_absences(attempts: Sequence[Attempt]) -> list[Attempt]:
     absences: list[Attempt] = []
     for attempt in reversed(attempts):
-        if attempt.outcome is not Outcome.ABSENT:
+        if (attempt.action, attempt.outcome) != (Action.QUERY, Outcome.ABSENT):
             break
         absences.insert(0, attempt)
     return absences

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from shanmen.common.auth import Introspector
 from shanmen.common.clock import Clock
 from shanmen.common.db import Database
-from shanmen.common.errors import Unavailable
+from shanmen.common.errors import NotFound, Unavailable
 from shanmen.common.outbox import Outbox
 from shanmen.contracts.catalog import AccountDetails
 from shanmen.gateway_adapters.domain import Channel
@@ -24,7 +24,7 @@ class Accounts(Protocol):
     """Settlement accounts in full, by reference."""
 
     async def counterparty(self, account_id: str) -> Counterparty:
-        """The account's number, name and agreement. Raises Unavailable."""
+        """The account's number, name and agreement. Raises Unavailable, or NotFound."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,8 @@ class CatalogAccounts:
         path = f"/internal/accounts/{quote(account_id, safe='')}"
         try:
             answer = await self._client.get(path, headers=self._headers)
+            if answer.status_code == httpx.codes.NOT_FOUND:
+                raise NotFound("account", account_id)
             answer.raise_for_status()
             details = AccountDetails.model_validate_json(answer.content)
         except (httpx.HTTPError, ValidationError) as error:

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, insert, or_, select, update
+from sqlalchemy import Row, case, func, insert, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from shanmen.common.db import Tx, among
-from shanmen.gateway_adapters.domain import OPERATION, Action, OperationStatus
+from shanmen.gateway_adapters.domain import OPERATION, Action, Channel, OperationStatus
 from shanmen.gateway_adapters.tables import ATTEMPTS, NOTIFICATIONS, OPERATIONS
 
 Rows = Sequence[Row[Any]]
@@ -31,13 +31,15 @@ async def operation(tx: Tx, operation_id: str, *, lock: bool = False) -> Row[Any
 async def list_operations(
     tx: Tx, *, filters: Mapping[str, str | None], after: str | None, limit: int
 ) -> Rows:
-    """Operations, newest number first, one more than `limit`."""
-    wanted = select(OPERATIONS).order_by(OPERATIONS.c.operation_id.desc()).limit(limit + 1)
+    """Operations, newest first, one more than `limit`; `after` is the last one seen."""
+    age = (OPERATIONS.c.requested_at, OPERATIONS.c.operation_id)
+    wanted = select(OPERATIONS).order_by(*(column.desc() for column in age)).limit(limit + 1)
     for name, value in filters.items():
         if value is not None:
             wanted = wanted.where(OPERATIONS.c[name] == value)
     if after is not None:
-        wanted = wanted.where(OPERATIONS.c.operation_id < after)
+        seen = select(*age).where(OPERATIONS.c.operation_id == after).scalar_subquery()
+        wanted = wanted.where(tuple_(*age) < seen)
     return (await tx.execute(wanted)).all()
 
 
@@ -55,9 +57,9 @@ async def attempts(tx: Tx, operation_ids: Sequence[str]) -> dict[str, list[Row[A
 
 
 async def claim_due(
-    tx: Tx, *, now: datetime, leased_until: datetime, then_at: datetime, limit: int
+    tx: Tx, channel: Channel, *, now: datetime, leased_until: datetime, limit: int
 ) -> Rows:
-    """Claim due operations for one attempt each; the rows are as they were before the claim.
+    """Claim a channel's due operations for one attempt each; the rows are as before the claim.
 
     The claim writes down the pessimistic next step: if nothing more is heard of this attempt, its
     outcome is unknown, and a query is due.
@@ -66,6 +68,7 @@ async def claim_due(
         select(OPERATIONS)
         .where(
             OPERATIONS.c.status == OperationStatus.OPEN,
+            OPERATIONS.c.channel == channel,
             OPERATIONS.c.next_at <= now,
             or_(OPERATIONS.c.leased_until.is_(None), OPERATIONS.c.leased_until <= now),
         )
@@ -82,7 +85,7 @@ async def claim_due(
                 leased_until=leased_until,
                 lease=OPERATIONS.c.lease + 1,
                 next_action=Action.QUERY,
-                next_at=then_at,
+                next_at=leased_until,
             )
         )
         await tx.execute(
@@ -100,9 +103,9 @@ async def claim_due(
     return rows
 
 
-async def finish_attempt(tx: Tx, operation_id: str, lease: int, values: Mapping[str, Any]) -> None:
-    """Write down what an attempt's answer was."""
-    await tx.execute(
+async def finish_attempt(tx: Tx, operation_id: str, lease: int, values: Mapping[str, Any]) -> bool:
+    """Write down what an attempt's answer was; False when that was done before."""
+    finished = await tx.execute(
         update(ATTEMPTS)
         .where(
             ATTEMPTS.c.operation_id == operation_id,
@@ -111,12 +114,22 @@ async def finish_attempt(tx: Tx, operation_id: str, lease: int, values: Mapping[
         )
         .values(values)
     )
+    return finished.rowcount == 1
 
 
 async def apply_next(
     tx: Tx, operation_id: str, lease: int, *, action: Action, at: datetime
 ) -> None:
-    """Schedule the next step, unless somebody else has claimed the operation meanwhile."""
+    """Schedule the next step, unless somebody else has claimed the operation meanwhile.
+
+    A query that was hastened during the call keeps its earlier time.
+    """
+    is_hastened = OPERATIONS.c.next_at < OPERATIONS.c.leased_until
+    next_at = (
+        case((is_hastened, func.least(OPERATIONS.c.next_at, at)), else_=at)
+        if action is Action.QUERY
+        else at
+    )
     await tx.execute(
         update(OPERATIONS)
         .where(
@@ -124,15 +137,23 @@ async def apply_next(
             OPERATIONS.c.lease == lease,
             OPERATIONS.c.status == OperationStatus.OPEN,
         )
-        .values(next_action=action, next_at=at, leased_until=None)
+        .values(next_action=action, next_at=next_at, leased_until=None)
     )
 
 
 async def change_status(
-    tx: Tx, operation_id: str, target: OperationStatus, values: Mapping[str, Any]
+    tx: Tx,
+    operation_id: str,
+    target: OperationStatus,
+    values: Mapping[str, Any],
+    *,
+    lease: int | None = None,
 ) -> Row[Any] | None:
-    """Guarded transition of an operation; the changed row, or None when the table forbids it."""
-    changed = await tx.execute(
+    """Guarded transition of an operation; the changed row, or None when it is not allowed.
+
+    The table of `OPERATION` says from where; with a `lease`, nobody may have claimed it since.
+    """
+    change = (
         update(OPERATIONS)
         .where(
             OPERATIONS.c.operation_id == operation_id,
@@ -141,18 +162,20 @@ async def change_status(
         .values({**values, "status": target, "leased_until": None})
         .returning(OPERATIONS)
     )
-    return changed.one_or_none()
+    if lease is not None:
+        change = change.where(OPERATIONS.c.lease == lease)
+    return (await tx.execute(change)).one_or_none()
 
 
 async def hasten_query(tx: Tx, operation_id: str, now: datetime) -> bool:
-    """Make an already planned query due now; a send, or a call in flight, is left alone."""
+    """Make an already planned query due now, or right after the call in flight; never a send."""
     hastened = await tx.execute(
         update(OPERATIONS)
         .where(
             OPERATIONS.c.operation_id == operation_id,
             OPERATIONS.c.status == OperationStatus.OPEN,
             OPERATIONS.c.next_action == Action.QUERY,
-            or_(OPERATIONS.c.leased_until.is_(None), OPERATIONS.c.leased_until <= now),
+            OPERATIONS.c.next_at > now,
         )
         .values(next_at=now)
     )

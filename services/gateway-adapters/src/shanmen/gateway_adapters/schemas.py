@@ -17,6 +17,7 @@ class AttemptView(BaseModel):
     code: str | None
     sub_code: str | None
     reason: str | None
+    listed: bool = Field(description="false: the channel's code is in none of our tables")
 
 
 class OperationView(BaseModel):

@@ -27,11 +27,11 @@ class GatewaySettings(ClientSettings):
     )
     attempt_lease_s: float = Field(
         default=30.0,
-        description="a call without a recorded answer counts as unknown after this long; longer "
-        "than any call can take",
+        description="a call without a recorded answer is unknown after this long: longer than "
+        "calls take, as a later answer counts only when it says that the money has moved",
     )
     channel_concurrency: int = Field(
-        default=16, ge=1, le=256, description="calls in flight per channel"
+        default=16, ge=1, le=256, description="calls in flight per channel and process"
     )
     operate_poll_s: float = Field(
         default=0.5, gt=0, description="how often due operations are looked for when nothing wakes"

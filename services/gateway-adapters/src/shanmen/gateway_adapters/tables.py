@@ -44,15 +44,19 @@ OPERATIONS = Table(
     Column("reason", Text),
     Column("channel_ref", Text),
     Column("requested_at", DateTime(timezone=True), nullable=False),
+    Column("opened_at", DateTime(timezone=True), nullable=False),
     Column("finished_at", DateTime(timezone=True)),
     CheckConstraint("kind IN ('debit', 'payout', 'refund')", name="kind"),
     CheckConstraint("channel IN ('alipay', 'huijinbao')", name="channel"),
     CheckConstraint("status IN ('open', 'parked', 'succeeded', 'failed')", name="status"),
+    CheckConstraint("next_action IN ('send', 'query', 'cancel')", name="next_action"),
+    CheckConstraint("(status = 'open') = (finished_at IS NULL)", name="finished_at"),
     CheckConstraint("amount_fen > 0", name="amount_fen"),
     CheckConstraint(
         "(kind = 'refund') = (original_operation_id IS NOT NULL)", name="refund_names_its_debit"
     ),
-    Index("operations_due", "next_at", postgresql_where=text("status = 'open'")),
+    Index("operations_due", "channel", "next_at", postgresql_where=text("status = 'open'")),
+    Index("operations_newest", "requested_at", "operation_id"),
     Index(None, "business_ref"),
     postgresql_with={"fillfactor": "70"},
 )
@@ -70,8 +74,10 @@ ATTEMPTS = Table(
     Column("code", Text),
     Column("sub_code", Text),
     Column("reason", Text),
+    Column("listed", Boolean, nullable=False, server_default="true"),
     Column("raw", LargeBinary),
     CheckConstraint("action IN ('send', 'query', 'cancel')", name="action"),
+    CheckConstraint("(outcome IS NULL) = (finished_at IS NULL)", name="outcome"),
     UniqueConstraint("operation_id", "lease"),
 )
 

@@ -1,9 +1,9 @@
 """Orders' routes."""
 
-from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Path, Query, Request
+from pydantic import AwareDatetime
 from starlette.responses import Response
 
 from shanmen.common.auth import Principal, PrincipalKind, requires
@@ -17,7 +17,15 @@ from shanmen.orders import queries
 from shanmen.orders.commands import PlaceOrder
 from shanmen.orders.domain import DebitState, OrderStatus
 from shanmen.orders.ports import OrdersContext
-from shanmen.orders.schemas import NewOrder, OrderView, TicketView, Timeline, TimelineEntry
+from shanmen.orders.schemas import (
+    ID_SHAPE,
+    TEXT_SHAPE,
+    NewOrder,
+    OrderView,
+    TicketView,
+    Timeline,
+    TimelineEntry,
+)
 from shanmen.orders.usecases.closing import cancel_order
 from shanmen.orders.usecases.paying import SELLERS, own_order, pay_order
 from shanmen.orders.views import show_orders, show_ticket
@@ -25,7 +33,7 @@ from shanmen.orders.views import show_orders, show_ticket
 router = APIRouter()
 
 
-def context(request: Request) -> OrdersContext:
+async def context(request: Request) -> OrdersContext:
     """The service's ports."""
     found: OrdersContext = request.app.state.context
     return found
@@ -34,6 +42,7 @@ def context(request: Request) -> OrdersContext:
 Ctx = Annotated[OrdersContext, Depends(context)]
 Reader = Annotated[Principal, Depends(requires("orders:read"))]
 Seller = Annotated[Call, Depends(changes("orders:write"))]
+Number = Annotated[str, Path(pattern=ID_SHAPE)]
 
 
 @router.post("/v1/orders", status_code=201, response_model=OrderView)
@@ -74,13 +83,13 @@ async def place_order(body: NewOrder, ctx: Ctx, call: Seller, prefer: Prefer = N
 
 
 @router.post("/v1/orders/{order_no}/pay", response_model=OrderView)
-async def pay(order_no: str, ctx: Ctx, call: Seller, prefer: Prefer = None) -> Response:
+async def pay(order_no: Number, ctx: Ctx, call: Seller, prefer: Prefer = None) -> Response:
     """Instruct payment (支付): 202 while the debit is on its way, 200 once it is decided."""
     seconds = wait_seconds(prefer)
 
     async def effect(tx: Tx) -> Reply:
         order = await pay_order(tx, ctx, call.principal, order_no, will_wait=seconds > 0)
-        (view,) = await show_orders(tx, [order], with_qr=True)
+        (view,) = await show_orders(tx, [order], with_qr=call.principal.kind in SELLERS)
         return _payment_reply(view)
 
     reply = await once(ctx.db, call.claim, effect)
@@ -90,7 +99,7 @@ async def pay(order_no: str, ctx: Ctx, call: Seller, prefer: Prefer = None) -> R
 
 
 @router.post("/v1/orders/{order_no}/cancel", response_model=OrderView)
-async def cancel(order_no: str, ctx: Ctx, call: Seller) -> Response:
+async def cancel(order_no: Number, ctx: Ctx, call: Seller) -> Response:
     """Cancel an unpaid order (取消订单), all its tickets at once."""
 
     async def effect(tx: Tx) -> Reply:
@@ -107,11 +116,11 @@ async def list_orders(
     ctx: Ctx,
     principal: Reader,
     status: OrderStatus | None = None,
-    distributor_order_no: Annotated[str | None, Query(max_length=64)] = None,
-    reseller: Annotated[str | None, Query(max_length=100)] = None,
-    product_id: Annotated[str | None, Query(max_length=64)] = None,
-    placed_from: datetime | None = None,
-    placed_until: datetime | None = None,
+    distributor_order_no: Annotated[str | None, Query(pattern=ID_SHAPE)] = None,
+    reseller: Annotated[str | None, Query(max_length=100, pattern=TEXT_SHAPE)] = None,
+    product_id: Annotated[str | None, Query(pattern=ID_SHAPE)] = None,
+    placed_from: AwareDatetime | None = None,
+    placed_until: Annotated[AwareDatetime | None, Query(description="exclusive")] = None,
     limit: Limit = 50,
     cursor: CursorText = None,
 ) -> Page[OrderView]:
@@ -134,14 +143,14 @@ async def list_orders(
 
 
 @router.get("/v1/orders/{order_no}")
-async def get_order(order_no: str, ctx: Ctx, principal: Reader) -> OrderView:
+async def get_order(order_no: Number, ctx: Ctx, principal: Reader) -> OrderView:
     """One order, with its tickets."""
     async with ctx.db.transaction() as tx:
         return await _shown(tx, principal, order_no)
 
 
 @router.get("/v1/orders/{order_no}/timeline")
-async def get_timeline(order_no: str, ctx: Ctx, principal: Reader) -> Timeline:
+async def get_timeline(order_no: Number, ctx: Ctx, principal: Reader) -> Timeline:
     """Everything that happened to an order, with its time, cause and actor."""
     async with ctx.db.transaction() as tx:
         await own_order(tx, principal, order_no)
@@ -152,7 +161,7 @@ async def get_timeline(order_no: str, ctx: Ctx, principal: Reader) -> Timeline:
 
 @router.get("/v1/tickets/{ticket_no}")
 async def get_ticket(
-    ticket_no: str, ctx: Ctx, principal: Annotated[Principal, Depends(requires("tickets:read"))]
+    ticket_no: Number, ctx: Ctx, principal: Annotated[Principal, Depends(requires("tickets:read"))]
 ) -> TicketView:
     """One ticket (票) by its number (票务编号)."""
     async with ctx.db.transaction() as tx:
@@ -163,7 +172,7 @@ async def get_ticket(
             await own_order(tx, principal, ticket.order_no)
         except NotFound:
             raise NotFound("ticket", ticket_no) from None
-        entitlements = await queries.entitlements(tx, [ticket.order_no])
+        entitlements = await queries.entitlements_of_ticket(tx, ticket_no)
     return show_ticket(ticket, entitlements, with_qr=principal.kind in SELLERS)
 
 

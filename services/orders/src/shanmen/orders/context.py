@@ -44,7 +44,8 @@ async def open_context(
             signer=signer,
             doorbell=Doorbell(database.url),
             settings=settings,
-            placements=Batcher(run),
+            # One list at a time: waiting for its turn is what makes the next list long.
+            placements=Batcher(run, in_flight=1),
         )
         yield context
         await context.placements.drain()

@@ -49,15 +49,15 @@ class DebitState(StrEnum):
     """How far the debit of an order is (扣款)."""
 
     NONE = "none"
-    """Payment was never asked for."""
+    """未扣款: payment was never asked for."""
     REQUESTED = "requested"
-    """On its way, outcome unknown: the order can be neither closed nor debited anew."""
+    """扣款中: outcome unknown; the order can be neither closed nor debited anew."""
     SHORT_OF_FUNDS = "short_of_funds"
     """余额不足: waits for the distributor to top up and ask again, with the same number."""
     STUCK = "stuck"
-    """Needs a person; it may still have happened."""
+    """待人工处理: needs a person; it may still have happened."""
     REFUSED = "refused"
-    """Certain never to happen under this number; paying again takes a new one."""
+    """扣款失败: certain never to happen under this number; paying again takes a new one."""
     SUCCEEDED = "succeeded"
     """扣款成功."""
 
@@ -147,7 +147,7 @@ class RefundStatus(StrEnum):
     """退款状态 of an order."""
 
     NONE = "none"
-    """Nothing was refunded."""
+    """无退款: nothing was refunded."""
     REFUND_PENDING = "refund_pending"
     """退款待处理."""
     PARTIALLY_REFUNDED = "partially_refunded"
@@ -222,9 +222,7 @@ def outcome(facts: Sequence[SpotFacts]) -> OrderStatus | None:
         return None
     if Usage.USED in usages:
         return OrderStatus.COMPLETED
-    settlements = {fact.settlement for fact in facts}
-    if settlements == {Settlement.REFUNDED}:
+    if all(fact.settlement is Settlement.REFUNDED for fact in facts):
         return OrderStatus.CLOSED_REFUNDED
-    if settlements == {Settlement.FORFEITED}:
-        return OrderStatus.COMPLETED
-    return None
+    expired = {fact.settlement for fact in facts if fact.usage is Usage.EXPIRED}
+    return OrderStatus.COMPLETED if expired == {Settlement.FORFEITED} else None

@@ -1,4 +1,4 @@
-"""What orders hears: of its debits, of visits, of settlement, and of forgotten reservations."""
+"""What orders tells, and what it hears: of debits, visits, settlement, lost reservations."""
 
 from collections.abc import Mapping
 
@@ -7,9 +7,12 @@ from shanmen.common.events import Event
 from shanmen.common.inbox import Handler, subscribe
 from shanmen.contracts import gateway, settlement, verification
 from shanmen.contracts.catalog import ReservationUnconfirmed
+from shanmen.contracts.orders import OrderClosed, OrderPaid, OrderPlaced, TicketsIssued
 from shanmen.orders.domain import Settlement, Usage
 from shanmen.orders.ports import OrdersContext
 from shanmen.orders.usecases import following, paying, placing
+
+EMITS = (OrderPlaced, OrderClosed, OrderPaid, TicketsIssued, gateway.DebitRequested)
 
 DEBIT = "debit"
 

@@ -3,8 +3,7 @@
 import asyncio
 
 from shanmen.common.housekeeping import housekeeping
-from shanmen.common.service import Job
-from shanmen.common.waiting import first_of
+from shanmen.common.service import Job, every
 from shanmen.orders.ports import OrdersContext
 from shanmen.orders.usecases.closing import SWEEP_LIMIT, close_overdue
 
@@ -16,9 +15,8 @@ async def sweep_deadlines(context: OrdersContext) -> None:
 
 
 async def _sweep(context: OrdersContext, stop: asyncio.Event) -> None:
-    while not stop.is_set():
-        await sweep_deadlines(context)
-        await first_of(stop, within_s=context.settings.deadline_sweep_s)
+    interval_s = context.settings.deadline_sweep_s
+    await every(interval_s, sweep_deadlines, name="payment deadlines").run(context, stop)
 
 
 async def _listen(context: OrdersContext, stop: asyncio.Event) -> None:

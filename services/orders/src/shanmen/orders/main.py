@@ -4,11 +4,9 @@ from pathlib import Path
 
 from shanmen.common.service import Service
 from shanmen.common.worker import main
-from shanmen.contracts.gateway import DebitRequested
-from shanmen.contracts.orders import OrderClosed, OrderPaid, OrderPlaced, TicketsIssued
 from shanmen.orders.api import router
 from shanmen.orders.context import open_context
-from shanmen.orders.events import SUBSCRIPTIONS
+from shanmen.orders.events import EMITS, SUBSCRIPTIONS
 from shanmen.orders.jobs import JOBS
 from shanmen.orders.settings import OrdersSettings
 from shanmen.orders.tables import METADATA
@@ -21,7 +19,7 @@ SERVICE = Service(
     migrations=Path(__file__).parent / "migrations",
     router=router,
     prefixes=("/v1/orders", "/v1/tickets"),
-    emits=(OrderPlaced, OrderClosed, OrderPaid, TicketsIssued, DebitRequested),
+    emits=EMITS,
     subscriptions=SUBSCRIPTIONS,
     jobs=JOBS,
     open_context=open_context,

@@ -1,5 +1,6 @@
 """What orders' routes, handlers and jobs are given, and what they need from outside."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -24,6 +25,8 @@ from shanmen.contracts.catalog import (
 from shanmen.orders.commands import Placement, PlaceOrder
 from shanmen.orders.qr import TicketSigner
 from shanmen.orders.settings import OrdersSettings
+
+log = logging.getLogger(__name__)
 
 
 class Stock(Protocol):
@@ -66,4 +69,11 @@ class CatalogStock:
             answer.raise_for_status()
             return ReservationResults.model_validate_json(answer.content).items
         except (httpx.HTTPError, ValidationError) as error:
+            log.warning("no answer about stock", extra={"reason": _reason(error)})
             raise Unavailable("Stock cannot be reserved at the moment; try again.") from error
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, httpx.HTTPStatusError):
+        return f"catalog answered {error.response.status_code}"
+    return type(error).__name__

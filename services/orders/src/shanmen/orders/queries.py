@@ -4,7 +4,18 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Text, bindparam, insert, select, text, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Row,
+    Text,
+    and_,
+    bindparam,
+    func,
+    insert,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as upsert
 
@@ -57,10 +68,20 @@ async def orders_by_business_key(
     tx: Tx, keys: Sequence[tuple[str, str]]
 ) -> dict[tuple[str, str], Row[Any]]:
     """Orders by (distributor, its order number)."""
-    wanted = select(ORDERS).where(
-        tuple_(ORDERS.c.distributor_id, ORDERS.c.distributor_order_no).in_(list(keys))
+    # Two arrays rather than a list of pairs: one statement text for lists of any length.
+    columns = [
+        bindparam(None, list(column), type_=ARRAY(Text)) for column in zip(*keys, strict=True)
+    ]
+    wanted = func.unnest(*columns).table_valued("distributor", "number").render_derived()
+    rows = await tx.execute(
+        select(ORDERS).join(
+            wanted,
+            and_(
+                ORDERS.c.distributor_id == wanted.c.distributor,
+                ORDERS.c.distributor_order_no == wanted.c.number,
+            ),
+        )
     )
-    rows = await tx.execute(wanted)
     return {(row.distributor_id, row.distributor_order_no): row for row in rows}
 
 
@@ -198,13 +219,28 @@ async def ticket(tx: Tx, ticket_no: str) -> Row[Any] | None:
 
 async def entitlements(tx: Tx, order_nos: Sequence[str]) -> Rows:
     """Entitlements of orders, with whether their ticket is activated."""
+    return await _entitlements(tx, among(ENTITLEMENTS.c.order_no, order_nos))
+
+
+async def entitlements_of_ticket(tx: Tx, ticket_no: str) -> Rows:
+    """Entitlements of one ticket, with whether it is activated."""
+    return await _entitlements(tx, ENTITLEMENTS.c.ticket_no == ticket_no)
+
+
+async def _entitlements(tx: Tx, which: ColumnElement[bool]) -> Rows:
     wanted = (
         select(ENTITLEMENTS, TICKETS.c.activated)
         .join(TICKETS, TICKETS.c.ticket_no == ENTITLEMENTS.c.ticket_no)
-        .where(among(ENTITLEMENTS.c.order_no, order_nos))
+        .where(which)
         .order_by(ENTITLEMENTS.c.entitlement_id)
     )
     return (await tx.execute(wanted)).all()
+
+
+async def is_concluded(tx: Tx, entitlement_id: str) -> bool:
+    """Whether an entitlement is known and no longer unused."""
+    wanted = select(ENTITLEMENTS.c.usage).where(ENTITLEMENTS.c.entitlement_id == entitlement_id)
+    return await tx.scalar(wanted) not in (None, Usage.UNUSED)
 
 
 async def project_usage(

@@ -1,12 +1,15 @@
 """Orders' requests and answers. Amounts are integer fen, times RFC 3339."""
 
 from datetime import date, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from shanmen.contracts.catalog import ProductKind
 from shanmen.orders.domain import DebitState, OrderStatus, RefundStatus, Shown
+
+ID_SHAPE: Final = r"^[!-~]{1,64}$"
+TEXT_SHAPE: Final = r"^[^\x00-\x1f\x7f]+$"
 
 OrderNo = Annotated[str, Field(pattern=r"^[A-Za-z0-9._/-]{1,64}$")]
 
@@ -19,15 +22,20 @@ class NewOrder(BaseModel):
     distributor_order_no: OrderNo = Field(
         description="your own number, unique for ever; the same order sent again is the same order"
     )
-    product_id: str = Field(min_length=1, max_length=64)
+    product_id: str = Field(pattern=ID_SHAPE)
     visit_date: date | None = None
-    slot: str | None = Field(default=None, min_length=1, max_length=32)
+    slot: str | None = Field(default=None, max_length=32, pattern=TEXT_SHAPE)
     quantity: int = Field(description="tickets; the product's own limit applies")
     reseller: str | None = Field(
-        default=None, min_length=1, max_length=100, description="who buys through you (代购平台)"
+        default=None,
+        max_length=100,
+        pattern=TEXT_SHAPE,
+        description="who buys through you (代购平台)",
     )
     reseller_order_no: OrderNo | None = None
-    pay: bool = False
+    pay: bool = Field(
+        default=False, description="counts for a new order; pay one that stands with `/pay`"
+    )
 
 
 class EntitlementView(BaseModel):

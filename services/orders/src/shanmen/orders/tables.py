@@ -56,6 +56,19 @@ ORDERS = Table(
     CheckConstraint("quantity > 0", name="quantity"),
     CheckConstraint("price_fen > 0 AND fee_fen >= 0", name="amounts"),
     CheckConstraint(
+        "status IN ('awaiting_payment', 'closed_unpaid', 'paid', 'issued', 'completed',"
+        " 'closed_refunded')",
+        name="status",
+    ),
+    CheckConstraint(
+        "debit_state IN ('none', 'requested', 'short_of_funds', 'stuck', 'refused', 'succeeded')",
+        name="debit_state",
+    ),
+    CheckConstraint(
+        "status <> 'closed_unpaid' OR debit_state NOT IN ('requested', 'short_of_funds', 'stuck')",
+        name="closed_means_no_debit_outstanding",
+    ),
+    CheckConstraint(
         "status NOT IN ('paid', 'issued', 'completed', 'closed_refunded')"
         " OR debit_state = 'succeeded'",
         name="paid_means_debited",
@@ -102,6 +115,14 @@ ENTITLEMENTS = Table(
     Column("settlement", Text, nullable=False, server_default="pending"),
     Column("settlement_reason", Text),
     UniqueConstraint("ticket_no", "spot_id"),
+    CheckConstraint("usage IN ('unused', 'used', 'expired', 'voided')", name="usage"),
+    CheckConstraint(
+        "settlement IN ('pending', 'settled', 'settle_failed', 'refunded', 'refund_failed',"
+        " 'forfeited')",
+        name="settlement",
+    ),
+    CheckConstraint("(usage = 'used') = (used_at IS NOT NULL)", name="used_at"),
+    CheckConstraint("usage <> 'unused' OR settlement = 'pending'", name="unused_means_pending"),
     Index(None, "order_no"),
     postgresql_with={"fillfactor": "70"},
 )

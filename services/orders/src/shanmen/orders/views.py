@@ -1,6 +1,7 @@
 """Orders as they are shown: rows, and what is derived from them."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Row
@@ -29,19 +30,24 @@ async def show_orders(tx: Tx, orders: Sequence[Row[Any]], *, with_qr: bool) -> l
     order_nos = [order.order_no for order in orders]
     tickets = await queries.tickets(tx, order_nos) if orders else []
     entitlements = await queries.entitlements(tx, order_nos) if tickets else []
+    tickets_of = _grouped("order_no", tickets)
+    entitlements_of = _grouped("order_no", entitlements)
     return [
         show_order(
             order,
-            [ticket for ticket in tickets if ticket.order_no == order.order_no],
-            [
-                entitlement
-                for entitlement in entitlements
-                if entitlement.order_no == order.order_no
-            ],
+            tickets_of[order.order_no],
+            entitlements_of[order.order_no],
             with_qr=with_qr,
         )
         for order in orders
     ]
+
+
+def _grouped(column: str, rows: Iterable[Row[Any]]) -> Mapping[str, list[Row[Any]]]:
+    groups: defaultdict[str, list[Row[Any]]] = defaultdict(list)
+    for row in rows:
+        groups[getattr(row, column)].append(row)
+    return groups
 
 
 def show_order(
@@ -54,6 +60,7 @@ def show_order(
     """One order from its rows."""
     offer = Offer.model_validate(order.offer)
     shown: list[Shown] = [spot_status(facts_of(row)) for row in entitlements]
+    entitlements_of = _grouped("ticket_no", entitlements)
     return OrderView(
         order_no=order.order_no,
         distributor_id=order.distributor_id,
@@ -78,7 +85,10 @@ def show_order(
             operation_id=order.debit_operation_id,
             deadline=order.payment_deadline,
         ),
-        tickets=[show_ticket(ticket, entitlements, with_qr=with_qr) for ticket in tickets],
+        tickets=[
+            show_ticket(ticket, entitlements_of[ticket.ticket_no], with_qr=with_qr)
+            for ticket in tickets
+        ],
         placed_at=order.placed_at,
         updated_at=order.updated_at,
         version=order.version,
@@ -88,7 +98,7 @@ def show_order(
 def show_ticket(
     ticket: Row[Any], entitlements: Sequence[Row[Any]], *, with_qr: bool
 ) -> TicketView:
-    """One ticket with its entitlements, out of those of its order."""
+    """One ticket with its entitlements."""
     return TicketView(
         ticket_no=ticket.ticket_no,
         order_no=ticket.order_no,
@@ -108,6 +118,5 @@ def show_ticket(
                 used_at=row.used_at,
             )
             for row in entitlements
-            if row.ticket_no == ticket.ticket_no
         ],
     )

@@ -25,7 +25,7 @@ _TENANT_COLUMNS: Final[Mapping[PrincipalKind, str]] = {
 }
 
 
-def context(request: Request) -> SettlementContext:
+async def context(request: Request) -> SettlementContext:
     """The service's ports."""
     found: SettlementContext = request.app.state.context
     return found

@@ -28,7 +28,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SCAN_POSITION: Final = re.compile(r"(?P<at_us>\d{1,16})\.(?P<scan_id>scn_[0-9A-Z]{26})")
 
 
-def context(request: Request) -> VerificationContext:
+async def context(request: Request) -> VerificationContext:
     """The service's ports."""
     found: VerificationContext = request.app.state.context
     return found

@@ -37,7 +37,7 @@ async def record_scans(
 
     Each gets its ScanView as 201, admitted or not; or a Refusal of its idempotency key.
     """
-    # Signatures first: they cost more than everything else here, and need no transaction.
+    # Signatures first: a transaction, and whoever waits for its locks, should not wait for them.
     codes = [read_qr(command.qr, ctx.ticket_keys) for command in commands]
     async with ctx.db.transaction() as tx:
         earlier = await recall(tx, [command.claim for command in commands])

@@ -12,7 +12,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
-from shanmen.common.errors import Refusal, Unauthenticated, Unavailable
+from shanmen.common.errors import Invalid, Refusal, Unauthenticated, Unavailable
 from shanmen.common.inbox import is_outage
 
 log = logging.getLogger(__name__)
@@ -40,6 +40,8 @@ class Problem(BaseModel):
     errors: list[FieldProblem] = []
 
 
+_DATABASE_ERRORS: Final = (DBAPIError, PoolTimeoutError, OSError)
+_UNSTORABLE_TEXT: Final = "22021"
 _CODES: Final = {
     404: "not_found",
     405: "method_not_allowed",
@@ -70,6 +72,7 @@ def install_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(DBAPIError, _database)
     app.add_exception_handler(PoolTimeoutError, _database)
+    app.add_exception_handler(OSError, _database)  # refused and timed out connections come bare
     app.add_exception_handler(Exception, _unexpected)
 
 
@@ -108,16 +111,21 @@ async def _http(_: Request, error: Exception) -> Response:
 
 
 async def _database(request: Request, error: Exception) -> Response:
-    assert isinstance(error, DBAPIError | PoolTimeoutError)  # noqa: S101 - registered for these
+    assert isinstance(error, _DATABASE_ERRORS)  # noqa: S101 - registered for these
     if is_outage(error) or _is_transient(error):
         return refusal_response(Unavailable("The service is overloaded or restarting; try again."))
+    if _sqlstate(error) == _UNSTORABLE_TEXT:
+        return refusal_response(Invalid("A text holds a NUL character, which cannot be stored."))
     return await _unexpected(request, error)
 
 
-def _is_transient(error: DBAPIError | PoolTimeoutError) -> bool:
+def _is_transient(error: DBAPIError | PoolTimeoutError | OSError) -> bool:
     """Deadlocks, serialization failures, lock time-outs, cancelled statements, stale plans."""
-    state = str(getattr(getattr(error, "orig", None), "sqlstate", None) or "")
-    return state in {"40001", "40P01", "55P03", "57014", "0A000"}
+    return _sqlstate(error) in {"40001", "40P01", "55P03", "57014", "0A000"}
+
+
+def _sqlstate(error: DBAPIError | PoolTimeoutError | OSError) -> str:
+    return str(getattr(getattr(error, "orig", None), "sqlstate", None) or "")
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:

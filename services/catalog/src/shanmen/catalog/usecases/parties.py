@@ -63,7 +63,8 @@ async def onboard_distributor(tx: Tx, body: NewDistributor) -> DistributorView:
 async def register_account(tx: Tx, principal: Principal, body: NewAccount) -> AccountView:
     """Add a settlement account and make it the default; earlier ones stay for earlier orders."""
     party_id = _own_party(principal, body.party_id)
-    party = await queries.party(tx, party_id)
+    # Locked: two accounts that come at once must not both become the default.
+    party = await queries.party(tx, party_id, lock=True)
     if party is None:
         raise UnknownReference(f"There is no party {party_id!r}.", field="body.party_id")
     if body.role is not _ROLE_OF[PartyKind(party.kind)]:
@@ -93,6 +94,8 @@ async def mint_credential(
     """Make a token; its plain text is in the answer and nowhere else."""
     if body.kind not in MINTABLE.get(principal.kind, frozenset()):
         raise NotYours(f"A {principal.kind} cannot mint a {body.kind} credential.")
+    if body.kind == "operator" and body.party_id is not None:
+        raise Invalid("An operator belongs to no party.", field="body.party_id")
     party_id = None
     if body.kind != "operator":
         party_id = _own_party(principal, body.party_id)

@@ -64,7 +64,7 @@ async def create_product(tx: Tx, principal: Principal, body: NewProduct) -> Prod
         ],
     )
     if body.stock:
-        await _put_entries(tx, product_id, body.visit_rule, body.stock)
+        await _put_entries(tx, product_id, body.visit_rule, body.stock, field="body.stock")
     return await _shown(tx, principal, product_id)
 
 
@@ -73,7 +73,8 @@ async def set_stock(
 ) -> ProductView:
     """Set totals of calendar entries; never below what is reserved and sold."""
     product = await _own_product(tx, principal, product_id)
-    await _put_entries(tx, product_id, VisitRule(product.visit_rule), entries)
+    rule = VisitRule(product.visit_rule)
+    await _put_entries(tx, product_id, rule, entries, field="body.entries")
     return await _shown(tx, principal, product_id)
 
 
@@ -95,8 +96,7 @@ async def list_products(
     rows = await queries.products(
         tx,
         status=ProductStatus.PUBLISHED if selling else status,
-        spot_id=principal.party_id if principal.kind is PrincipalKind.SPOT else None,
-        kind=None,
+        spot_id=None if selling or principal.is_operator else str(principal.party_id),
         after=after,
         limit=limit,
     )
@@ -190,17 +190,20 @@ def _check_margin(body: NewProduct, spots: Sequence[NewProductSpot]) -> None:
 
 
 async def _put_entries(
-    tx: Tx, product_id: str, rule: VisitRule, entries: Sequence[StockEntry]
+    tx: Tx, product_id: str, rule: VisitRule, entries: Sequence[StockEntry], *, field: str
 ) -> None:
     keys = {(entry.visit_date, entry.slot) for entry in entries}
     if len(keys) != len(entries):
-        raise Invalid("An entry is named twice.", field="body.entries")
+        raise Invalid("An entry is named twice.", field=field)
     for entry in entries:
         if (entry.visit_date is None) is (rule is VisitRule.DATED):
             raise VisitDateUnfit(
                 "Entries of a dated product need a visit_date, of an open-dated one none.",
-                field="body.entries",
+                field=field,
             )
+    # In the order of reservations' locks, so that neither waits for the other in a circle.
+    standing = await queries.find_entries(tx, [(product_id, *key) for key in keys])
+    await queries.lock_stock(tx, sorted(standing.values()))
     rows = [
         {"stock_id": new_id("stk"), "product_id": product_id, **entry.model_dump()}
         for entry in sorted(entries, key=lambda e: (e.visit_date or date.min, e.slot or ""))

@@ -9,6 +9,7 @@ from sqlalchemy import Row
 
 from shanmen.catalog import queries
 from shanmen.catalog.domain import (
+    ProductStatus,
     ReservationStatus,
     VisitRule,
     local_date,
@@ -23,6 +24,7 @@ from shanmen.catalog.errors import (
     PastDate,
     QuantityOutOfRange,
     ReservationMismatch,
+    ReservationOver,
     SaleClosed,
     SoldOut,
     VisitDateUnfit,
@@ -76,9 +78,11 @@ async def reserve_stock(
                 if earlier is not None:
                     offer = _earlier_offer(command, earlier)
                 else:
-                    offer = _make_offer(command, terms, now)
-                    stock_id = _take(command, entries.get(position), left)
-                    new_rows[command.order_no] = _row(command, stock_id, offer)
+                    product, spots = _on_sale(command, terms, now)
+                    stock_id = _entry(entries.get(position))
+                    offer = _make_offer(command, product, spots, terms)
+                    _take(command, stock_id, left)
+                    new_rows[command.order_no] = _row(command, stock_id, offer, now)
                 results.append(ReservationResult(order_no=command.order_no, offer=offer))
             except Refusal as error:
                 results.append(_refused(command, error))
@@ -137,14 +141,26 @@ async def _load_terms(tx: Tx, commands: Sequence[ReserveStock]) -> _Terms:
     )
 
 
-def _make_offer(command: ReserveStock, terms: _Terms, now: datetime) -> Offer:
-    """The terms of sale of this moment, or why there is no sale."""
+def _on_sale(
+    command: ReserveStock, terms: _Terms, now: datetime
+) -> tuple[Row[Any], Sequence[Row[Any]]]:
+    """The product and its spots, if it is sold at this moment for that date."""
     product = terms.products.get(command.product_id)
-    distributor = terms.distributors.get(command.distributor_id)
-    if product is None or distributor is None or product.status == "draft":
+    if (
+        product is None
+        or product.status == ProductStatus.DRAFT
+        or command.distributor_id not in terms.distributors
+    ):
         raise NotFound("product", command.product_id)
     spots = terms.spots[command.product_id]
     _check_sale(command, product, spots, now)
+    return product, spots
+
+
+def _make_offer(
+    command: ReserveStock, product: Row[Any], spots: Sequence[Row[Any]], terms: _Terms
+) -> Offer:
+    """The terms of sale of this moment."""
     pay_account = terms.pay_accounts.get(command.distributor_id)
     if pay_account is None:
         raise AccountMissing("You have no default pay account (付款账号); register one first.")
@@ -165,7 +181,7 @@ def _make_offer(command: ReserveStock, terms: _Terms, now: datetime) -> Offer:
         slot=command.slot,
         quantity=command.quantity,
         unit_price_fen=product.unit_price_fen,
-        fee_fen=transaction_fee(price_fen, distributor.fee_bps),
+        fee_fen=transaction_fee(price_fen, terms.distributors[command.distributor_id].fee_bps),
         valid_from=valid_from,
         valid_until=valid_until,
         spots=_spot_terms(product, spots, terms.receive_accounts),
@@ -226,18 +242,21 @@ def _spot_terms(
     return tuple(terms)
 
 
-def _take(command: ReserveStock, stock_id: str | None, left: dict[str, int]) -> str:
+def _entry(stock_id: str | None) -> str:
     if stock_id is None:
         raise NotOnCalendar(
             "There is no stock entry for that date and slot.", field="body.visit_date"
         )
-    if left[stock_id] < command.quantity:
-        raise SoldOut(f"Only {left[stock_id]} left (售罄).", available=left[stock_id])
-    left[stock_id] -= command.quantity
     return stock_id
 
 
-def _row(command: ReserveStock, stock_id: str, offer: Offer) -> dict[str, Any]:
+def _take(command: ReserveStock, stock_id: str, left: dict[str, int]) -> None:
+    if left[stock_id] < command.quantity:
+        raise SoldOut(f"Only {left[stock_id]} left (售罄).", available=left[stock_id])
+    left[stock_id] -= command.quantity
+
+
+def _row(command: ReserveStock, stock_id: str, offer: Offer, now: datetime) -> dict[str, Any]:
     return {
         "order_no": command.order_no,
         "stock_id": stock_id,
@@ -245,12 +264,14 @@ def _row(command: ReserveStock, stock_id: str, offer: Offer) -> dict[str, Any]:
         "quantity": command.quantity,
         "status": ReservationStatus.HELD,
         "offer": offer.model_dump(mode="json"),
+        "reserved_at": now,
     }
 
 
-def _earlier_offer(command: ReserveStock, earlier: Any) -> Offer:
-    stored = earlier["offer"] if isinstance(earlier, dict) else earlier.offer
-    offer = Offer.model_validate(stored)
+def _earlier_offer(command: ReserveStock, earlier: Mapping[str, Any]) -> Offer:
+    if earlier["status"] == ReservationStatus.RELEASED:
+        raise ReservationOver(f"The reservation of {command.order_no} was released.")
+    offer = Offer.model_validate(earlier["offer"])
     asked = (command.product_id, command.visit_date, command.slot, command.quantity)
     if asked != (offer.product_id, offer.visit_date, offer.slot, offer.quantity):
         raise ReservationMismatch(f"{command.order_no} holds another reservation.")

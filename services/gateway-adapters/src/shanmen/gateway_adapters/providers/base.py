@@ -47,6 +47,7 @@ class Answer:
 
     `code` and `sub_code` are the channel's own (or `transport` and the kind of trouble), `reason`
     is fit to be shown to an operator. `channel_ref` is the channel's number for the operation.
+    `listed` is false when the code is in none of our tables: unknown, and worth an alarm.
     """
 
     outcome: Outcome
@@ -55,6 +56,7 @@ class Answer:
     sub_code: str = ""
     channel_ref: str | None = None
     amount_fen: int | None = None
+    listed: bool = True
     raw: bytes = field(default=b"", repr=False)
 
 

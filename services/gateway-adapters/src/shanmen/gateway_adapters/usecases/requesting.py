@@ -12,6 +12,8 @@ from shanmen.contracts.terms import AccountRef
 from shanmen.gateway_adapters import queries
 from shanmen.gateway_adapters.domain import (
     Action,
+    Channel,
+    Next,
     OperationKind,
     OperationStatus,
     Outcome,
@@ -38,8 +40,10 @@ async def request_operation(tx: Tx, ctx: GatewayContext, request: OperationReque
     """Record an operation, to be worked on as soon as this commits.
 
     Asked for again it is the same operation: a parked one goes on, a finished one is told again.
-    Raises Malformed when the number is known with other content.
+    Raises Malformed when the number is known with other content, or there is nothing to be asked.
     """
+    if request.account.channel not in set(Channel) or request.amount_fen <= 0:
+        raise Malformed(f"{request.operation_id} asks for no channel or no amount that exists")
     now = ctx.clock.now()
     values = _values(request)
     is_new = await queries.insert_operation(
@@ -51,6 +55,7 @@ async def request_operation(tx: Tx, ctx: GatewayContext, request: OperationReque
             "next_action": Action.SEND,
             "next_at": now,
             "requested_at": now,
+            "opened_at": now,
         },
     )
     if not is_new:
@@ -65,14 +70,18 @@ async def _ask_again(tx: Tx, ctx: GatewayContext, request: OperationRequest) -> 
     if row.status == OperationStatus.PARKED:
         history = await queries.attempts(tx, [row.operation_id])
         step = resume(policy_attempts(history[row.operation_id]), ctx.clock.now())
-        await queries.change_status(
-            tx,
-            row.operation_id,
-            OperationStatus.OPEN,
-            {"next_action": step.action, "next_at": step.at, "outcome": None},
-        )
+        await reopen(tx, row.operation_id, step)
     elif row.status != OperationStatus.OPEN:
         await tell(tx, ctx, row)
+
+
+async def reopen(tx: Tx, operation_id: str, step: Next) -> None:
+    """Let a parked operation go on with this step; the window of its kind begins anew."""
+    values = {"next_action": step.action, "next_at": step.at, "opened_at": step.at}
+    no_conclusion = dict.fromkeys(("outcome", "code", "reason", "finished_at"))
+    await queries.change_status(
+        tx, operation_id, OperationStatus.OPEN, {**no_conclusion, **values}
+    )
 
 
 async def tell(tx: Tx, ctx: GatewayContext, row: Row[Any]) -> None:

@@ -5,7 +5,7 @@ from datetime import datetime
 from shanmen.common.db import Tx
 from shanmen.common.errors import NotYet
 from shanmen.orders import queries
-from shanmen.orders.domain import OrderStatus, Settlement, Usage, outcome
+from shanmen.orders.domain import OrderStatus, Settlement, Usage, outcome, spot_status
 from shanmen.orders.ports import OrdersContext
 from shanmen.orders.usecases.paying import record
 from shanmen.orders.views import facts_of
@@ -35,8 +35,13 @@ async def follow_settlement(
     settlement: Settlement,
     reason: str | None = None,
 ) -> None:
-    """An entitlement's money went somewhere, or could not."""
+    """An entitlement's money went somewhere, or could not.
+
+    No money leaves for an unused entitlement: verification's event is on its way then.
+    """
     await _lock(tx, order_no)
+    if not await queries.is_concluded(tx, entitlement_id):
+        raise NotYet(f"{entitlement_id} is neither used nor over")
     if await queries.project_settlement(tx, entitlement_id, settlement, reason):
         await _conclude(tx, ctx, order_no)
 
@@ -48,8 +53,11 @@ async def _lock(tx: Tx, order_no: str) -> None:
 
 
 async def _conclude(tx: Tx, ctx: OrdersContext, order_no: str) -> None:
-    entitlements = await queries.entitlements(tx, [order_no])
-    concluded = outcome([facts_of(row) for row in entitlements])
+    """Draw the order's conclusion. Raises ImpossibleFacts, and keeps them out of the tables."""
+    facts = [facts_of(row) for row in await queries.entitlements(tx, [order_no])]
+    for fact in facts:
+        spot_status(fact)
+    concluded = outcome(facts)
     if concluded is None:
         return
     changed = await queries.change_status(tx, order_no, concluded, ctx.clock.now())

@@ -1,6 +1,7 @@
 """Issuing (出票): a ticket exists once it has a number."""
 
-from datetime import date, datetime, time, timedelta
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -19,43 +20,8 @@ async def issue_tickets(tx: Tx, ctx: OrdersContext, order: Row[Any]) -> None:
     """Give every ticket of a paid order its number and its QR payload."""
     now = ctx.clock.now()
     offer = Offer.model_validate(order.offer)
-    tickets = [
-        IssuedTicket(
-            ticket_no=new_id("tkt"),
-            activated=offer.real_name is RealNameRule.NONE,
-            entitlements=tuple(_entitlement(offer, spot) for spot in offer.spots),
-        )
-        for _ in range(order.quantity)
-    ]
-    names = {spot.spot_id: spot.spot_name for spot in offer.spots}
-    await queries.insert_tickets(
-        tx,
-        [
-            {
-                "ticket_no": ticket.ticket_no,
-                "order_no": order.order_no,
-                "position": position,
-                "qr": ctx.signer.payload(ticket.ticket_no),
-                "activated": ticket.activated,
-                "issued_at": now,
-            }
-            for position, ticket in enumerate(tickets, start=1)
-        ],
-        [
-            {
-                "entitlement_id": entitlement.entitlement_id,
-                "ticket_no": ticket.ticket_no,
-                "order_no": order.order_no,
-                "spot_id": entitlement.spot_id,
-                "spot_name": names[entitlement.spot_id],
-                "part_fen": entitlement.part_fen,
-                "valid_from": entitlement.valid_from,
-                "valid_until": entitlement.valid_until,
-            }
-            for ticket in tickets
-            for entitlement in ticket.entitlements
-        ],
-    )
+    tickets = [_draw(offer) for _ in range(order.quantity)]
+    await _write(tx, ctx, order, offer, tickets, now=now)
     await queries.change_status(tx, order.order_no, OrderStatus.ISSUED, now)
     await queries.add_timeline(
         tx,
@@ -86,6 +52,54 @@ async def issue_tickets(tx: Tx, ctx: OrdersContext, order: Row[Any]) -> None:
     )
 
 
+def _draw(offer: Offer) -> IssuedTicket:
+    return IssuedTicket(
+        ticket_no=new_id("tkt"),
+        activated=offer.real_name is RealNameRule.NONE,
+        entitlements=tuple(_entitlement(offer, spot) for spot in offer.spots),
+    )
+
+
+async def _write(
+    tx: Tx,
+    ctx: OrdersContext,
+    order: Row[Any],
+    offer: Offer,
+    tickets: Sequence[IssuedTicket],
+    *,
+    now: datetime,
+) -> None:
+    names = {spot.spot_id: spot.spot_name for spot in offer.spots}
+    await queries.insert_tickets(
+        tx,
+        [
+            {
+                "ticket_no": ticket.ticket_no,
+                "order_no": order.order_no,
+                "position": position,
+                "qr": ctx.signer.payload(ticket.ticket_no),
+                "activated": ticket.activated,
+                "issued_at": now,
+            }
+            for position, ticket in enumerate(tickets, start=1)
+        ],
+        [
+            {
+                "entitlement_id": entitlement.entitlement_id,
+                "ticket_no": ticket.ticket_no,
+                "order_no": order.order_no,
+                "spot_id": entitlement.spot_id,
+                "spot_name": names[entitlement.spot_id],
+                "part_fen": entitlement.part_fen,
+                "valid_from": entitlement.valid_from,
+                "valid_until": entitlement.valid_until,
+            }
+            for ticket in tickets
+            for entitlement in ticket.entitlements
+        ],
+    )
+
+
 def _entitlement(offer: Offer, spot: SpotTerms) -> IssuedEntitlement:
     valid_from = start_of_day(offer.valid_from, spot.time_zone)
     valid_until = start_of_day(offer.valid_until + timedelta(days=1), spot.time_zone)
@@ -103,5 +117,5 @@ def _entitlement(offer: Offer, spot: SpotTerms) -> IssuedEntitlement:
 
 
 def start_of_day(day: date, time_zone: str) -> datetime:
-    """The first instant of a day in a spot's own time zone."""
-    return datetime.combine(day, time.min, ZoneInfo(time_zone))
+    """The first instant, in UTC, of a day in a spot's own time zone."""
+    return datetime.combine(day, time.min, ZoneInfo(time_zone)).astimezone(UTC)

@@ -7,7 +7,7 @@ from sqlalchemy import Row
 from shanmen.common.auth import Principal, PrincipalKind
 from shanmen.common.db import Tx
 from shanmen.common.doorbell import announce_waiting, ring
-from shanmen.common.errors import NotFound
+from shanmen.common.errors import Malformed, NotFound
 from shanmen.common.ids import new_id
 from shanmen.contracts.catalog import Offer
 from shanmen.contracts.gateway import (
@@ -81,17 +81,25 @@ def debit_request(order: Row[Any]) -> DebitRequested:
 
 
 async def take_payment(tx: Tx, ctx: OrdersContext, event: OperationSucceeded) -> None:
-    """支付成功, and 出票成功 in the same transaction: no order stays paid without its tickets."""
+    """支付成功, and 出票成功 in the same transaction: no order stays paid without its tickets.
+
+    Money that came for an order that cannot take it is for a person. Raises Malformed.
+    """
     order = await queries.order_of_debit(tx, event.operation_id)
-    if order is None or order.debit_state == DebitState.SUCCEEDED:
+    if order is None:
+        raise Malformed(f"debit {event.operation_id} succeeded, and no order waits for it")
+    if order.debit_state == DebitState.SUCCEEDED:
         return
     now = ctx.clock.now()
     debited = await queries.change_debit(
         tx, order.order_no, DebitState.SUCCEEDED, now, debit_reason=None
     )
-    paid = await queries.change_status(tx, order.order_no, OrderStatus.PAID, now)
+    paid = debited and await queries.change_status(tx, order.order_no, OrderStatus.PAID, now)
     if debited is None or paid is None:
-        raise LookupError(f"debit of {order.order_no} succeeded while it was {order.status}")
+        raise Malformed(
+            f"debit {event.operation_id} of {order.order_no} succeeded while the order was "
+            f"{order.status} and its debit {order.debit_state}"
+        )
     await record(tx, ctx, debited, "debit", order.debit_state, cause="channel", actor="gateway")
     await record(tx, ctx, paid, "order", order.status, cause="debit succeeded", actor="gateway")
     offer = Offer.model_validate(order.offer)

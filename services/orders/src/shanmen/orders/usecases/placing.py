@@ -1,5 +1,6 @@
 """Placing orders, over lists: what arrived together shares transactions and a reservation call."""
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -9,6 +10,7 @@ from sqlalchemy import Row
 from shanmen.common.db import Tx
 from shanmen.common.doorbell import announce_waiting
 from shanmen.common.errors import Refusal, Unavailable
+from shanmen.common.events import Event
 from shanmen.common.idempotency import Claim, Reply, recall, remember
 from shanmen.common.ids import new_id
 from shanmen.contracts.catalog import Offer, ReservationResult, ReserveStock
@@ -37,9 +39,14 @@ async def place_orders(ctx: OrdersContext, commands: Sequence[PlaceOrder]) -> Se
         position: new_id("ord") for position in range(len(commands)) if position not in outcomes
     }
     if wanted:
-        results = await _reserve(ctx, commands, wanted)
-        async with ctx.db.transaction() as tx:
-            await _write(tx, ctx, commands, results, outcomes)
+        try:
+            results = await _reserve(ctx, commands, wanted)
+        except Unavailable as error:
+            # Asking once more for each of them would only add to catalog's trouble.
+            outcomes.update(dict.fromkeys(wanted, error))
+        else:
+            async with ctx.db.transaction() as tx:
+                await _write(tx, ctx, commands, results, outcomes)
     return [outcomes[position] for position in range(len(commands))]
 
 
@@ -50,26 +57,43 @@ async def _answer_known(
     recalled = await recall(tx, [command.claim for command in commands])
     standing = await queries.orders_by_business_key(tx, [c.business_key for c in commands])
     first: dict[tuple[str, str], int] = {}
+    answers: list[tuple[Claim | None, Reply]] = []
     for position, (command, answer) in enumerate(zip(commands, recalled, strict=True)):
         order = standing.get(command.business_key)
-        if isinstance(answer, Refusal):
-            outcomes[position] = answer
-        elif answer is not None:
-            outcomes[position] = Placement("", answer, is_new=False)
+        if answer is not None:
+            outcomes[position] = _given_before(answer)
         elif order is not None:
-            outcomes[position] = await _standing(tx, command, order)
+            outcomes[position] = await _standing(tx, command, order, answers)
         elif first.setdefault(command.business_key, position) != position:
             outcomes[position] = Unavailable("The same order is being placed; ask again.")
+    await remember(tx, answers)
 
 
-async def _standing(tx: Tx, command: PlaceOrder, order: Row[Any]) -> Outcome:
-    """The order that stands under the command's number, if it is the one that is asked for."""
+def _given_before(answer: Reply | Refusal) -> Outcome:
+    """What the command's idempotency key stands for already."""
+    if isinstance(answer, Refusal):
+        return answer
+    return Placement(json.loads(answer.body)["order_no"], answer, is_new=False)
+
+
+async def _standing(
+    tx: Tx,
+    command: PlaceOrder,
+    order: Row[Any],
+    answers: list[tuple[Claim | None, Reply]],
+) -> Outcome:
+    """The order that stands under the command's number, if it is the one that is asked for.
+
+    Giving it again is an answer like any other: it is added to those to be remembered.
+    """
     if not _same(command, order):
         return DuplicateOrderNo(
             f"{command.distributor_order_no} is the number of another order of yours."
         )
     (view,) = await show_orders(tx, [order], with_qr=True)
-    return Placement(order.order_no, Reply.of(200, view.model_dump(mode="json")), is_new=False)
+    reply = Reply.of(200, view.model_dump(mode="json"))
+    answers.append((command.claim, reply))
+    return Placement(order.order_no, reply, is_new=False)
 
 
 def _same(command: PlaceOrder, order: Row[Any]) -> bool:
@@ -121,9 +145,7 @@ async def _write(
             )
         elif answer is not None:  # the same key won while we reserved
             unwanted.append(result.order_no)
-            outcomes[position] = (
-                answer if isinstance(answer, Refusal) else Placement("", answer, is_new=False)
-            )
+            outcomes[position] = _given_before(answer)
         elif result.order_no in gone or result.offer is None:
             outcomes[position] = Unavailable("Placing took too long; try again.")
         else:
@@ -144,16 +166,19 @@ async def _insert(
     """Insert orders; returns the numbers of those that lost against an equal order number."""
     if not rows:
         return []
-    written = await queries.insert_orders(tx, list(rows.values()))
+    # Sorted: two lists with the same numbers wait for each other in the same order.
+    by_number = sorted(rows.values(), key=_business_key)
+    written = await queries.insert_orders(tx, by_number)
     losers = [position for position, row in rows.items() if row["order_no"] not in written]
+    answers: list[tuple[Claim | None, Reply]] = []
     if losers:
         standing = await queries.orders_by_business_key(
             tx, [commands[position].business_key for position in losers]
         )
         for position in losers:
             command = commands[position]
-            outcomes[position] = await _standing(tx, command, standing[command.business_key])
-    answers: list[tuple[Claim | None, Reply]] = []
+            order = standing[command.business_key]
+            outcomes[position] = await _standing(tx, command, order, answers)
     for position, row in rows.items():
         if row["order_no"] in written:
             order = written[row["order_no"]]
@@ -178,7 +203,7 @@ async def _tell(
 ) -> None:
     """Timeline and events of the orders that were written."""
     entries: list[dict[str, Any]] = []
-    events: list[OrderPlaced | Any] = []
+    events: list[Event] = []
     for position, row in rows.items():
         order = written.get(row["order_no"])
         if order is None:
@@ -232,6 +257,10 @@ def _row(command: PlaceOrder, order_no: str, offer: Offer, now: datetime) -> dic
         "placed_at": now,
         "updated_at": now,
     }
+
+
+def _business_key(row: Mapping[str, Any]) -> tuple[str, str]:
+    return row["distributor_id"], row["distributor_order_no"]
 
 
 async def give_up_number(tx: Tx, ctx: OrdersContext, order_no: str) -> None:

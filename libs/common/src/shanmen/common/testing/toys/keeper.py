@@ -58,7 +58,7 @@ async def behave(_tx: Tx, _event: ThingHappened) -> None:
 class KeeperSettings(ServiceSettings):
     """Settings of the keeper; the thing with the `deadly_number` kills its process."""
 
-    deadly_number: int = 0
+    deadly_number: int = -1
 
 
 @dataclass(frozen=True)

@@ -73,8 +73,17 @@ def read(method: Method, instruction: Instruction, answer: VerifiedAnswer) -> An
         reason=reading.reason,
         channel_ref=answer.text(_EVIDENCE[method].reference) or None,
         amount_fen=reading.amount_fen,
+        listed=_is_listed(method, answer),
         raw=answer.raw,
     )
+
+
+def _is_listed(method: Method, answer: VerifiedAnswer) -> bool:
+    if answer.text("code") == outcomes.SUCCESS:
+        words = outcomes.STATUS_WORDS[method]
+        word = answer.text(words.field)
+        return not word or word in words.outcomes
+    return outcomes.is_listed(method, answer.text("code"), answer.text("sub_code"))
 
 
 def _refusal(method: Method, answer: VerifiedAnswer) -> _Reading:

@@ -127,16 +127,11 @@ class AlipayProvider:
                 Outcome.UNKNOWN, "transport", str(error), sub_code=error.kind, raw=error.raw
             )
         answer = answers.read(method, instruction, verified)
-        self._warn_of_unlisted(method, answer)
-        return answer
-
-    def _warn_of_unlisted(self, method: Method, answer: Answer) -> None:
-        if answer.code == outcomes.SUCCESS:
-            return
-        if not outcomes.is_listed(method, answer.code, answer.sub_code):
+        if not answer.listed:
             _logger.warning(
                 "Alipay answered %s with an unlisted code: %s %s; taken as unknown",
                 method.value,
                 answer.code,
                 answer.sub_code,
             )
+        return answer

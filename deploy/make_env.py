@@ -1,0 +1,130 @@
+"""Print `.env` for docker-compose.yml: env.example with every secret made, anew at each call.
+
+    python deploy/make_env.py [--simulators] > .env
+
+`--simulators` also sets Alipay up on the simulator, with a platform account, a distributor that
+has agreed to be debited and a spot that is paid; else ALIPAY stays empty, to be filled in.
+"""
+
+import argparse
+import base64
+import hashlib
+import json
+import secrets
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
+
+EXAMPLE: Final = Path(__file__).parent / "env.example"
+SERVICES: Final = ("catalog", "orders", "settlement", "verification", "gateway-adapters")
+TICKET_KEY_ID: Final = "k1"
+
+APP_ID: Final = "2021000000000001"
+PLATFORM_ACCOUNT: Final = "2088000000000001"
+DISTRIBUTOR_ACCOUNT: Final = "2088000000000002"
+SPOT_ACCOUNT: Final = "2088000000000003"
+AGREEMENT: Final = "20260000000000000001"
+
+
+def main() -> None:
+    """Read the command line and print the file."""
+    parser = argparse.ArgumentParser(description="Print .env with every secret made.")
+    parser.add_argument("--simulators", action="store_true", help="set Alipay up on the simulator")
+    values = make_secrets()
+    if parser.parse_args().simulators:
+        values |= make_simulated_alipay()
+    sys.stdout.write(fill_in(EXAMPLE.read_text("utf-8"), values))
+
+
+def make_secrets() -> dict[str, str]:
+    """Passwords, tokens and the ticket key, by variable."""
+    tokens = {name: f"shs_{secrets.token_urlsafe(32)}" for name in SERVICES if name != "catalog"}
+    ticket_key = ed25519.Ed25519PrivateKey.generate()
+    ticket_public_key = ticket_key.public_key().public_bytes_raw()
+    return {
+        "POSTGRES_PASSWORD": secrets.token_hex(32),
+        **{f"{_prefix(name)}_DATABASE_PASSWORD": secrets.token_hex(32) for name in SERVICES},
+        **{f"{_prefix(name)}_BROKER_PASSWORD": secrets.token_hex(32) for name in SERVICES},
+        **{f"{_prefix(name)}_SERVICE_TOKEN": token for name, token in tokens.items()},
+        "SERVICE_TOKEN_HASHES": json.dumps(
+            {name: hashlib.sha256(token.encode()).hexdigest() for name, token in tokens.items()}
+        ),
+        "TICKET_KEY_ID": TICKET_KEY_ID,
+        "TICKET_SIGNING_KEY": base64.b64encode(ticket_key.private_bytes_raw()).decode(),
+        "TICKET_PUBLIC_KEYS": json.dumps(
+            {TICKET_KEY_ID: base64.b64encode(ticket_public_key).decode()}
+        ),
+        "SHANMEN_SIMULATOR_ADMIN_TOKEN": secrets.token_urlsafe(32),
+        "SHANMEN_SMS_SECRET": secrets.token_urlsafe(32),
+    }
+
+
+def make_simulated_alipay() -> dict[str, str]:
+    """Both sides of an Alipay that is simulated: our settings, and the simulator's own."""
+    ours, theirs = (rsa.generate_private_key(public_exponent=65537, key_size=2048) for _ in "12")
+    settings = {
+        "gateway_url": "http://alipay:8000/gateway.do",
+        "app_id": APP_ID,
+        "app_private_key": _private_pem(ours),
+        "alipay_public_key": _public_pem(theirs),
+        "platform_user_id": PLATFORM_ACCOUNT,
+        "notify_url": "http://edge:8080/notify/alipay",
+    }
+    seed = {
+        "accounts": [
+            {"account_no": PLATFORM_ACCOUNT, "name": "平台", "balance_fen": 0},
+            {"account_no": DISTRIBUTOR_ACCOUNT, "name": "分销商", "balance_fen": 100_000_00},
+            {"account_no": SPOT_ACCOUNT, "name": "景区", "balance_fen": 0},
+        ],
+        "agreements": [{"agreement_no": AGREEMENT, "account_no": DISTRIBUTOR_ACCOUNT}],
+        "apps": [
+            {
+                "app_id": APP_ID,
+                "account_no": PLATFORM_ACCOUNT,
+                "public_key_pem": _public_pem(ours),
+                "gateway_notify_url": settings["notify_url"],
+            }
+        ],
+    }
+    return {
+        "ALIPAY": json.dumps(settings),
+        "ALIPAY_SIMULATOR_KEY": base64.b64encode(_private_pem(theirs).encode()).decode(),
+        "ALIPAY_SIMULATOR_SEED": json.dumps(seed, ensure_ascii=False),
+    }
+
+
+def fill_in(example: str, values: Mapping[str, str]) -> str:
+    """The example with these values in their lines. Single quotes: taken as they stand."""
+    lines = []
+    for line in example.splitlines():
+        name = line.partition("=")[0]
+        lines.append(f"{name}='{values[name]}'" if name in values else line)
+    return "\n".join(lines) + "\n"
+
+
+def _prefix(service: str) -> str:
+    return service.upper().replace("-", "_")
+
+
+def _private_pem(key: rsa.RSAPrivateKey) -> str:
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    ).decode()
+
+
+def _public_pem(key: rsa.RSAPrivateKey) -> str:
+    return (
+        key.public_key()
+        .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+        .decode()
+    )
+
+
+if __name__ == "__main__":
+    main()

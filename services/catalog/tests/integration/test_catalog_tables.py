@@ -1,0 +1,57 @@
+"""The tables: migrations match them, and their constraints hold what must never happen."""
+
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+from sqlalchemy import Table, insert
+from sqlalchemy.exc import IntegrityError
+
+from shanmen.catalog.main import SERVICE
+from shanmen.catalog.tables import ACCOUNTS, CREDENTIALS, PRODUCTS, STOCK
+from shanmen.common.migrate import check
+from shanmen.common.testing.fixtures import FreshDatabase
+
+if TYPE_CHECKING:
+    from services.catalog.tests.conftest import Market
+
+
+async def test_migrations_and_tables_agree(fresh_database: FreshDatabase) -> None:
+    check(SERVICE.migrations, SERVICE.metadata, await fresh_database(SERVICE))
+
+
+IMPOSSIBLE: Final[list[tuple[Table, dict[str, Any], str]]] = [
+    # a row that exists, and a second one that differs from it in this
+    (ACCOUNTS, {"account_id": "acc_2", "is_default": False}, "accounts_same_twice"),
+    (ACCOUNTS, {"account_id": "acc_2", "account_no": "2"}, "accounts_one_default"),
+    (ACCOUNTS, {"account_id": "acc_2", "agreement_no": None}, "accounts_agreement_check"),
+    (ACCOUNTS, {"account_id": "acc_2", "channel": "cash"}, "accounts_channel_check"),
+    (PRODUCTS, {"product_id": "prd_2", "unit_price_fen": 0}, "products_unit_price_fen_check"),
+    (PRODUCTS, {"product_id": "prd_2", "visit_rule": "open"}, "products_open_validity_check"),
+    (PRODUCTS, {"product_id": "prd_2", "status": "gone"}, "products_status_check"),
+    (STOCK, {"stock_id": "stk_2"}, "stock_entry"),
+    (STOCK, {"stock_id": "stk_2", "slot": "上午", "sold": 51}, "stock_never_oversold_check"),
+    (CREDENTIALS, {"credential_id": "crd_2"}, "credentials_token_hash_key"),
+    (CREDENTIALS, {"credential_id": "crd_2", "party_id": None}, "credentials_party_check"),
+    (CREDENTIALS, {"credential_id": "crd_2", "reseller": "x"}, "credentials_reseller_check"),
+]
+
+
+async def test_what_cannot_be_stored(market: "Market") -> None:
+    distributor = await market.distributor()
+    await market.product(total=50)
+    async with market.ctx.db.transaction() as tx:
+        await tx.execute(
+            insert(CREDENTIALS).values(
+                credential_id="crd_1",
+                token_hash="hash",
+                kind="distributor",
+                party_id=distributor,
+                label="test",
+                scopes=[],
+            )
+        )
+    for table, change, constraint in IMPOSSIBLE:
+        row = next(row for row in await market.rows(table) if row.get("role", "pay") == "pay")
+        with pytest.raises(IntegrityError, match=constraint):
+            async with market.ctx.db.transaction() as tx:
+                await tx.execute(insert(table).values({**row, **change}))

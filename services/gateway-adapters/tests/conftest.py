@@ -1,0 +1,158 @@
+"""A gateway on a database of its own: around a channel that says what the test tells it to, or
+around the Alipay simulator over HTTP."""
+
+import json
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from shanmen.common.app import create_app
+from shanmen.common.clock import SystemClock
+from shanmen.common.testing.clients import running_of
+from shanmen.common.testing.fixtures import OpenDatabase
+from shanmen.common.testing.principals import FakeIntrospector, principal
+from shanmen.gateway_adapters.domain import Channel
+from shanmen.gateway_adapters.main import SERVICE
+from shanmen.gateway_adapters.providers.alipay.provider import AlipayProvider
+from shanmen.gateway_adapters.providers.alipay.settings import AlipaySettings
+from shanmen.gateway_adapters.providers.base import Counterparty
+from shanmen.gateway_adapters.testing import (
+    Desk,
+    KnownAccounts,
+    ScriptedChannel,
+    open_desk,
+)
+from shanmen.simulators.alipay.app import create_app as create_simulator
+from shanmen.simulators.alipay.settings import Settings
+from shanmen.simulators.alipay.signing import SigningKey
+from shanmen.simulators.testing.merchant import (
+    AGREEMENT,
+    APP_ID,
+    DISTRIBUTOR,
+    PLATFORM,
+    Merchant,
+    seed,
+)
+from shanmen.simulators.testing.servers import served
+
+QUICK = {
+    "query_delays_s": (0.02, 0.04, 0.08),
+    "absent_grace_s": 0.15,
+    "throttle_delays_s": (0.02, 0.04),
+    "attempt_lease_s": 10.0,
+}
+"""Delays of milliseconds, in the order of production's."""
+
+
+@pytest.fixture
+def channel() -> ScriptedChannel:
+    """The channel that the gateway calls Alipay."""
+    return ScriptedChannel()
+
+
+@pytest.fixture
+def accounts() -> KnownAccounts:
+    """The accounts that the gateway knows."""
+    return KnownAccounts(
+        {
+            "acc_payer": Counterparty(DISTRIBUTOR, "经销商甲", AGREEMENT),
+            "acc_receiver": Counterparty("spot@example.com", "景区乙"),
+            "acc_misnamed": Counterparty("spot@example.com", "景区丙"),
+        }
+    )
+
+
+@pytest.fixture
+async def desk(
+    open_database: OpenDatabase,
+    tokens: FakeIntrospector,
+    channel: ScriptedChannel,
+    accounts: KnownAccounts,
+) -> Desk:
+    """The gateway, with the delays of production, around `channel`."""
+    return open_desk(await open_database(SERVICE), tokens, {Channel.ALIPAY: channel}, accounts)
+
+
+@pytest.fixture(scope="session")
+def alipay_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The simulator's folder, with its key, and the merchant's key beside it."""
+    folder = tmp_path_factory.mktemp("alipay")
+    merchant_key = SigningKey.load_or_create(folder / "merchant_key.pem")
+    seed_text = json.dumps(seed(merchant_key.public_pem()))
+    (folder / "seed.json").write_text(seed_text, "utf-8")
+    return folder
+
+
+@pytest.fixture(scope="session")
+async def simulator(alipay_folder: Path) -> AsyncIterator[Merchant]:
+    """The Alipay simulator over HTTP, and its admin API; one for all tests, so that a test takes
+    numbers of its own."""
+    settings = Settings(
+        data_dir=alipay_folder, seed_file=alipay_folder / "seed.json", notify_scale=1e-6
+    )
+    async with (
+        served(create_simulator(settings)) as url,
+        httpx.AsyncClient(base_url=url, trust_env=False) as http,
+    ):
+        key = SigningKey.load_or_create(alipay_folder / "merchant_key.pem")
+        yield Merchant(http, key, (await http.get("/admin/public-key")).text)
+
+
+@pytest.fixture
+def alipay_values(simulator: Merchant, alipay_folder: Path) -> dict[str, Any]:
+    """The settings of the Alipay channel, as they would be written down."""
+    return {
+        "gateway_url": str(simulator.http.base_url.join("/gateway.do")),
+        "app_id": APP_ID,
+        "platform_user_id": PLATFORM,
+        "app_private_key": (alipay_folder / "merchant_key.pem").read_text("ascii"),
+        "alipay_public_key": simulator.alipay_public_key,
+        "read_timeout_s": 0.3,
+    }
+
+
+@pytest.fixture
+async def alipay_desk(
+    open_database: OpenDatabase,
+    tokens: FakeIntrospector,
+    accounts: KnownAccounts,
+    alipay_values: dict[str, Any],
+    simulator: Merchant,
+) -> AsyncIterator[Callable[..., Desk]]:
+    """`alipay_desk(notify_url=…, **settings)`: a gateway with quick delays around the simulator.
+
+    What was ordered of the simulator in the test is called off at its end.
+    """
+    database = await open_database(SERVICE)
+    opened: list[AlipayProvider] = []
+
+    def open_around(notify_url: str | None = None, **settings: Any) -> Desk:
+        values = {**alipay_values, "notify_url": notify_url}
+        opened.append(AlipayProvider(AlipaySettings.model_validate(values), SystemClock()))
+        providers = {Channel.ALIPAY: opened[-1]}
+        return open_desk(database, tokens, providers, accounts, **{**QUICK, **settings})
+
+    yield open_around
+    for provider in opened:
+        await provider.aclose()
+    (await simulator.http.delete("/admin/faults")).raise_for_status()
+
+
+@pytest.fixture
+async def client(desk: Desk) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the HTTP face of `desk`, without a token."""
+    app = create_app(SERVICE, running_of(SERVICE, desk.ctx, service_token="the gateway's own"))
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:
+        yield http
+
+
+@pytest.fixture
+def operator(client: httpx.AsyncClient, tokens: FakeIntrospector) -> httpx.AsyncClient:
+    """The same client, with an operator's token."""
+    token = tokens.issue(principal("operator", scopes=["operations:read"]))
+    client.headers["Authorization"] = f"Bearer {token}"
+    return client

@@ -1,0 +1,58 @@
+"""The tables as they are migrated, and what they refuse by themselves."""
+
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import pytest
+from sqlalchemy import insert
+from sqlalchemy.exc import IntegrityError
+
+from shanmen.common.migrate import check
+from shanmen.common.testing.fixtures import FreshDatabase
+from shanmen.gateway_adapters.main import SERVICE
+from shanmen.gateway_adapters.tables import ATTEMPTS, OPERATIONS
+from shanmen.gateway_adapters.testing import Desk
+
+NOW: Final = datetime(2026, 11, 1, tzinfo=UTC)
+
+
+async def test_the_migrations_make_the_tables_of_the_code(fresh_database: FreshDatabase) -> None:
+    check(SERVICE.migrations, SERVICE.metadata, await fresh_database(SERVICE))
+
+
+@pytest.mark.parametrize(
+    ("changes", "constraint"),
+    [
+        ({"amount_fen": 0}, "operations_amount_fen_check"),
+        ({"status": "done", "finished_at": NOW}, "operations_status_check"),
+        ({"next_action": "hope"}, "operations_next_action_check"),
+        ({"status": "failed"}, "operations_finished_at_check"),
+        ({"kind": "refund"}, "operations_refund_names_its_debit_check"),
+        ({"original_operation_id": "deb_0"}, "operations_refund_names_its_debit_check"),
+        ({"operation_id": "deb_1"}, "operations_pkey"),
+    ],
+)
+async def test_an_impossible_operation_is_refused(
+    desk: Desk, changes: dict[str, Any], constraint: str
+) -> None:
+    await desk.debit()
+    row = (await desk.operation())._asdict()
+    with pytest.raises(IntegrityError, match=constraint):
+        async with desk.ctx.db.transaction() as tx:
+            await tx.execute(insert(OPERATIONS).values({**row, "operation_id": "x", **changes}))
+
+
+async def test_an_attempt_is_recorded_once_and_only_for_an_operation(desk: Desk) -> None:
+    await desk.debit()
+    attempt = {"operation_id": "deb_1", "lease": 1, "action": "send"}
+    attempt["started_at"] = desk.clock.now()
+    async with desk.ctx.db.transaction() as tx:
+        await tx.execute(insert(ATTEMPTS).values(attempt))
+    for changes, constraint in (
+        ({}, "attempts_operation_id_lease_key"),
+        ({"operation_id": "deb_2"}, "attempts_operation_id_fkey"),
+        ({"lease": 2, "outcome": "ok"}, "attempts_outcome_check"),
+    ):
+        with pytest.raises(IntegrityError, match=constraint):
+            async with desk.ctx.db.transaction() as tx:
+                await tx.execute(insert(ATTEMPTS).values({**attempt, **changes}))
