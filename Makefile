@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .SUFFIXES:
 
 SHANMEN := .venv/bin/shanmen
-PYTHON_FOLDERS := libs services simulators platform tests
+PYTHON_FOLDERS := libs services simulators platform deploy tests
 
 .PHONY: help
 help: ## list these commands

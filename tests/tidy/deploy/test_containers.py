@@ -18,6 +18,9 @@ Container = Mapping[str, Any]
 
 ONE_SHOT: Final = re.compile(r"-(migrations|seed)$")
 WORDS: Final = {"type": "array", "items": {"type": "string"}, "minItems": 1}
+IMAGE: Final = r"^([a-z-]+/)?[a-z-]+:\d+\.\d+(\.\d+)?(-[a-z]+)?(@sha256:[0-9a-f]{64})?$"
+"""A version and never `latest`; never the address of a registry."""
+
 CONTAINER: Final = {
     "type": "object",
     "additionalProperties": False,
@@ -26,8 +29,7 @@ CONTAINER: Final = {
         *("mem_limit", "cpus", "pids_limit", "stop_grace_period", "logging"),
     ],
     "properties": {
-        # A version and never `latest`; never the address of a registry.
-        "image": {"pattern": r"^([a-z][a-z0-9-]*/)?[a-z][a-z0-9-]*:\d+\.\d+(\.\d+)?(-[a-z]+)?$"},
+        "image": {"pattern": IMAGE},
         "build": {"type": "object"},
         "user": {"pattern": r"^[1-9]\d*:[1-9]\d*$"},
         "cap_drop": {"const": ["ALL"]},

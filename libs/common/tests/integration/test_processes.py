@@ -179,8 +179,9 @@ async def test_an_api_whose_port_is_taken_says_so(
             assert api.stderr is not None
             said = (await api.stderr.read()).decode()
             assert await ended(api) != 0
-    assert "address already in use" in said
+    assert "Address already in use" in said
     assert str(port) in said
+    assert "Traceback" not in said
 
 
 async def test_a_process_that_lacks_its_settings_says_which(tmp_path: Path) -> None:

@@ -6,10 +6,15 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from sqlalchemy import ARRAY, ColumnElement, MetaData, any_, bindparam
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 Tx = AsyncConnection
 """An open transaction. Whoever holds one may write, and may call nothing outside."""
+
+DATABASE_ERRORS: Final = (DBAPIError, PoolTimeoutError, OSError)
+"""Everything that a statement, a full pool or a connection can fail with."""
 
 POOL_WAIT_S: Final = 1.0
 """Longer than this for a connection means overload: answer 503 rather than queue."""

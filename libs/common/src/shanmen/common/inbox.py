@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from shanmen.common.broker.protocol import DONE, Delivery, Fate, HandlerStopped, Queue, Verdict
-from shanmen.common.db import Database, Tx
+from shanmen.common.db import DATABASE_ERRORS, Database, Tx
 from shanmen.common.errors import Malformed, NotYet
 from shanmen.common.events import Event, Message, parse_event
 from shanmen.common.telemetry import span
@@ -140,7 +140,7 @@ class Inbox(Generic[C]):
         while True:
             try:
                 await self._apply(items)
-            except (DBAPIError, PoolTimeoutError, OSError) as error:
+            except DATABASE_ERRORS as error:
                 if not is_outage(error):
                     raise
                 log.warning("database out of reach, holding a batch")

@@ -28,11 +28,9 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from shanmen.common.broker.protocol import Transport
-from shanmen.common.db import Database, Tx, among, flag_outbox_written
+from shanmen.common.db import DATABASE_ERRORS, Database, Tx, among, flag_outbox_written
 from shanmen.common.events import Event, Message
 from shanmen.common.ids import new_id
 from shanmen.common.telemetry import current_trace
@@ -100,7 +98,7 @@ class Relay:
             self._database.outbox_written.clear()
             try:
                 moved = await self.publish_batch()
-            except (DBAPIError, PoolTimeoutError, OSError, TimeoutError) as error:
+            except DATABASE_ERRORS as error:
                 log.warning("relay paused", extra={"reason": type(error).__name__})
                 await first_of(stop, within_s=1.0)
                 continue

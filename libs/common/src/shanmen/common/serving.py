@@ -13,6 +13,10 @@ DRAIN_S: Final = 40
 """Longer than the longest request (Prefer: wait=30), shorter than a supervisor's kill grace."""
 
 
+class CannotListen(OSError):
+    """The port is taken, or not ours to take; the text names it."""
+
+
 class _Server(uvicorn.Server):
     """uvicorn without its signal handlers.
 
@@ -30,7 +34,7 @@ async def serve_http(
 ) -> None:
     """Serve until `stop` is set, then finish the requests in hand.
 
-    Raises OSError when the port cannot be listened on.
+    Raises CannotListen.
     """
     listener = _listen(host, port)
     server = _Server(
@@ -63,6 +67,6 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.bind((host, port))
     except OSError as error:
         listener.close()
-        raise OSError(error.errno, f"cannot listen on {host}:{port}: {error.strerror}") from error
+        raise CannotListen(f"cannot listen on {host}:{port}: {error.strerror}") from error
     listener.setblocking(False)
     return listener

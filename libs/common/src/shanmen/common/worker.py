@@ -19,7 +19,7 @@ from shanmen.common.broker.rabbitmq import RabbitTransport
 from shanmen.common.clock import SystemClock
 from shanmen.common.migrate import migrate
 from shanmen.common.service import Running, Service, open_service, run_background
-from shanmen.common.serving import serve_http
+from shanmen.common.serving import CannotListen, serve_http
 from shanmen.common.settings import ServiceSettings
 from shanmen.common.telemetry import configure_logging, start_telemetry
 from shanmen.common.waiting import first_of
@@ -114,8 +114,11 @@ async def _heartbeat(file: Path, stop: asyncio.Event) -> None:
 
 
 def _run(main_coroutine: Any) -> None:
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(main_coroutine)
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(main_coroutine)
+    except* CannotListen as refused:
+        sys.exit(str(refused.exceptions[0]))
 
 
 def _loop_factory() -> Any:

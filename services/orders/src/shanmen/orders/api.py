@@ -1,5 +1,6 @@
 """Orders' routes."""
 
+import logging
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Request
@@ -7,10 +8,10 @@ from pydantic import AwareDatetime
 from starlette.responses import Response
 
 from shanmen.common.auth import Principal, PrincipalKind, requires
-from shanmen.common.db import Tx
+from shanmen.common.db import DATABASE_ERRORS, Tx
 from shanmen.common.errors import Forbidden, Invalid, NotFound
 from shanmen.common.http.calls import Call, Prefer, changes, send_reply, wait_seconds
-from shanmen.common.idempotency import Claim, Reply, amend, once
+from shanmen.common.idempotency import Reply, amend, once
 from shanmen.common.pagination import CursorText, Limit, Page, decode_cursor, page_of
 from shanmen.common.waiting import first_of
 from shanmen.orders import queries
@@ -29,6 +30,8 @@ from shanmen.orders.schemas import (
 from shanmen.orders.usecases.closing import cancel_order
 from shanmen.orders.usecases.paying import SELLERS, own_order, pay_order
 from shanmen.orders.views import show_orders, show_ticket
+
+log = logging.getLogger(__name__)
 
 router = APIRouter()
 
@@ -75,11 +78,10 @@ async def place_order(body: NewOrder, ctx: Ctx, call: Seller, prefer: Prefer = N
             will_wait=seconds > 0,
         )
     )
+    reply = placement.reply
     if seconds and placement.is_new:
-        return send_reply(
-            await _after_waiting(ctx, principal, call.claim, placement.order_no, seconds)
-        )
-    return send_reply(_located(placement.reply, placement.order_no))
+        reply = await _after_waiting(ctx, call, placement.order_no, reply, seconds)
+    return send_reply(_located(reply, placement.order_no))
 
 
 @router.post("/v1/orders/{order_no}/pay", response_model=OrderView)
@@ -94,7 +96,7 @@ async def pay(order_no: Number, ctx: Ctx, call: Seller, prefer: Prefer = None) -
 
     reply = await once(ctx.db, call.claim, effect)
     if reply.status == 202 and seconds and "Idempotency-Replayed" not in reply.headers:
-        reply = await _after_waiting(ctx, call.principal, call.claim, order_no, seconds)
+        reply = await _after_waiting(ctx, call, order_no, reply, seconds)
     return send_reply(_located(reply, order_no))
 
 
@@ -177,18 +179,25 @@ async def get_ticket(
 
 
 async def _after_waiting(
-    ctx: OrdersContext, principal: Principal, claim: Claim | None, order_no: str, seconds: int
+    ctx: OrdersContext, call: Call, order_no: str, accepted: Reply, seconds: int
 ) -> Reply:
-    """Wait for the outcome of a debit, and make it the call's answer for any repeat."""
-    async with ctx.doorbell.watching(order_no) as bell:
-        view = await _look(ctx, principal, order_no)
-        if _in_flight(view):
-            await first_of(bell, within_s=seconds)
-            view = await _look(ctx, principal, order_no)
-    reply = _payment_reply(view)
-    async with ctx.db.transaction() as tx:
-        await amend(tx, claim, reply)
-    return _located(reply, order_no)
+    """Wait for the outcome of a debit, and make it the call's answer for any repeat.
+
+    What was accepted stands: if the outcome cannot be read now, the answer is `accepted`.
+    """
+    try:
+        async with ctx.doorbell.watching(order_no) as bell:
+            view = await _look(ctx, call.principal, order_no)
+            if _in_flight(view):
+                await first_of(bell, within_s=seconds)
+                view = await _look(ctx, call.principal, order_no)
+        reply = _payment_reply(view)
+        async with ctx.db.transaction() as tx:
+            await amend(tx, call.claim, reply)
+    except DATABASE_ERRORS:
+        log.warning("outcome not read in time, answered as accepted")
+        return accepted
+    return reply
 
 
 async def _look(ctx: OrdersContext, principal: Principal, order_no: str) -> OrderView:

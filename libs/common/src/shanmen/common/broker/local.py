@@ -26,8 +26,6 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from shanmen.common.broker.protocol import (
     BatchHandler,
@@ -40,7 +38,7 @@ from shanmen.common.broker.protocol import (
     TransportDown,
     Verdict,
 )
-from shanmen.common.db import Database, among, build_metadata
+from shanmen.common.db import DATABASE_ERRORS, Database, among, build_metadata
 from shanmen.common.events import Message
 from shanmen.common.waiting import first_of
 
@@ -91,7 +89,7 @@ class LocalTransport:
             async with self._database.transaction() as tx:
                 if rows:
                     await tx.execute(insert(DELIVERIES), rows)
-        except (DBAPIError, PoolTimeoutError, OSError) as error:
+        except DATABASE_ERRORS as error:
             raise TransportDown(f"cannot publish: {type(error).__name__}") from error
         for name in woken:
             self._arrived[name].set()
@@ -107,7 +105,7 @@ class LocalTransport:
             arrived.clear()
             try:
                 wait_s = await self._deliver_due(queue, handle)
-            except (DBAPIError, PoolTimeoutError, OSError, HandlerStopped):
+            except (*DATABASE_ERRORS, HandlerStopped):
                 wait_s = 1.0
             if wait_s > 0:
                 await first_of(stop, arrived, within_s=wait_s)

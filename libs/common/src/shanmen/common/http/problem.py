@@ -12,6 +12,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
+from shanmen.common.db import DATABASE_ERRORS
 from shanmen.common.errors import Invalid, Refusal, Unauthenticated, Unavailable
 from shanmen.common.inbox import is_outage
 
@@ -40,7 +41,6 @@ class Problem(BaseModel):
     errors: list[FieldProblem] = []
 
 
-_DATABASE_ERRORS: Final = (DBAPIError, PoolTimeoutError, OSError)
 _UNSTORABLE_TEXT: Final = "22021"
 _CODES: Final = {
     404: "not_found",
@@ -111,7 +111,7 @@ async def _http(_: Request, error: Exception) -> Response:
 
 
 async def _database(request: Request, error: Exception) -> Response:
-    assert isinstance(error, _DATABASE_ERRORS)  # noqa: S101 - registered for these
+    assert isinstance(error, DATABASE_ERRORS)  # noqa: S101 - registered for these
     if is_outage(error) or _is_transient(error):
         return refusal_response(Unavailable("The service is overloaded or restarting; try again."))
     if _sqlstate(error) == _UNSTORABLE_TEXT:
