@@ -237,6 +237,22 @@ async def _entitlements(tx: Tx, which: ColumnElement[bool]) -> Rows:
     return (await tx.execute(wanted)).all()
 
 
+async def entitlement(tx: Tx, entitlement_id: str) -> Row[Any]:
+    """One entitlement, with `activated` of its ticket and `order_has_unused` of its order."""
+    other = ENTITLEMENTS.alias("other")
+    unused = (
+        select(other.c.entitlement_id)
+        .where(other.c.order_no == ENTITLEMENTS.c.order_no, other.c.usage == Usage.UNUSED)
+        .exists()
+    )
+    wanted = (
+        select(ENTITLEMENTS, TICKETS.c.activated, unused.label("order_has_unused"))
+        .join(TICKETS, TICKETS.c.ticket_no == ENTITLEMENTS.c.ticket_no)
+        .where(ENTITLEMENTS.c.entitlement_id == entitlement_id)
+    )
+    return (await tx.execute(wanted)).one()
+
+
 async def is_concluded(tx: Tx, entitlement_id: str) -> bool:
     """Whether an entitlement is known and no longer unused."""
     wanted = select(ENTITLEMENTS.c.usage).where(ENTITLEMENTS.c.entitlement_id == entitlement_id)

@@ -31,7 +31,8 @@ def assemble(
         tokens=tokens,
         outbox=Outbox("verification"),
         ticket_keys=ticket_keys,
-        scan_queue=Batcher(record),
+        # One list at a time: waiting for its turn is what makes the next list long.
+        scan_queue=Batcher(record, in_flight=1),
     )
     return context
 

@@ -1,11 +1,14 @@
 """Following what verification and settlement tell, and drawing the order's conclusion."""
 
 from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row
 
 from shanmen.common.db import Tx
 from shanmen.common.errors import NotYet
 from shanmen.orders import queries
-from shanmen.orders.domain import OrderStatus, Settlement, Usage, outcome, spot_status
+from shanmen.orders.domain import ORDER, OrderStatus, Settlement, Usage, outcome, spot_status
 from shanmen.orders.ports import OrdersContext
 from shanmen.orders.usecases.paying import record
 from shanmen.orders.views import facts_of
@@ -21,9 +24,9 @@ async def follow_usage(
     at: datetime | None = None,
 ) -> None:
     """An entitlement was used, has expired or was voided."""
-    await _lock(tx, order_no)
+    order = await _lock(tx, order_no)
     if await queries.project_usage(tx, entitlement_id, usage, at):
-        await _conclude(tx, ctx, order_no)
+        await _conclude(tx, ctx, order, entitlement_id)
 
 
 async def follow_settlement(
@@ -39,28 +42,35 @@ async def follow_settlement(
 
     No money leaves for an unused entitlement: verification's event is on its way then.
     """
-    await _lock(tx, order_no)
+    order = await _lock(tx, order_no)
     if not await queries.is_concluded(tx, entitlement_id):
         raise NotYet(f"{entitlement_id} is neither used nor over")
     if await queries.project_settlement(tx, entitlement_id, settlement, reason):
-        await _conclude(tx, ctx, order_no)
+        await _conclude(tx, ctx, order, entitlement_id)
 
 
-async def _lock(tx: Tx, order_no: str) -> None:
+async def _lock(tx: Tx, order_no: str) -> Row[Any]:
     """One conclusion at a time: two last entitlements must not both see the other as open."""
-    if await queries.order(tx, order_no, lock=True) is None:
+    order = await queries.order(tx, order_no, lock=True)
+    if order is None:
         raise NotYet(f"no order {order_no}")
+    return order
 
 
-async def _conclude(tx: Tx, ctx: OrdersContext, order_no: str) -> None:
-    """Draw the order's conclusion. Raises ImpossibleFacts, and keeps them out of the tables."""
-    facts = [facts_of(row) for row in await queries.entitlements(tx, [order_no])]
-    for fact in facts:
-        spot_status(fact)
-    concluded = outcome(facts)
+async def _conclude(tx: Tx, ctx: OrdersContext, order: Row[Any], entitlement_id: str) -> None:
+    """Draw the order's conclusion. Raises ImpossibleFacts, and keeps them out of the tables.
+
+    Most events conclude nothing, so the whole order is read only when nothing in it is unused.
+    """
+    changed_one = await queries.entitlement(tx, entitlement_id)
+    spot_status(facts_of(changed_one))
+    if changed_one.order_has_unused or ORDER.is_terminal(OrderStatus(order.status)):
+        return
+    entitlements = await queries.entitlements(tx, [order.order_no])
+    concluded = outcome([facts_of(row) for row in entitlements])
     if concluded is None:
         return
-    changed = await queries.change_status(tx, order_no, concluded, ctx.clock.now())
+    changed = await queries.change_status(tx, order.order_no, concluded, ctx.clock.now())
     if changed is not None:
         cause = "every entitlement is concluded"
         before = OrderStatus.ISSUED
