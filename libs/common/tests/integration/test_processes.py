@@ -17,8 +17,9 @@ from shanmen.common.db import Database
 from shanmen.common.testing.databases import TemplateDatabases
 from shanmen.common.testing.events import QUICK, drain, eventually, outbox_size
 from shanmen.common.testing.fixtures import OpenDatabase, OpenTransport
+from shanmen.common.testing.queues import put_raw
 from shanmen.common.testing.servers import RabbitServer
-from shanmen.common.testing.toys.keeper import kept_numbers
+from shanmen.common.testing.toys.keeper import THINGS_QUEUE, kept_numbers
 from shanmen.common.testing.toys.maker import MAKER
 from shanmen.common.testing.toys.pair import Pair, open_pair
 
@@ -222,3 +223,30 @@ async def test_migrations_of_several_processes_wait_for_each_other(
     assert await outbox_size(database) == 0
     await database.close()
     await template_databases.drop(url)
+
+
+async def test_an_operator_lists_and_redrives_what_a_service_gave_up_on(
+    rabbitmq_transport: OpenTransport, rabbitmq_server: RabbitServer, open_database: OpenDatabase
+) -> None:
+    pair = await open_pair(rabbitmq_transport, open_database)
+    await put_raw(rabbitmq_server.url, THINGS_QUEUE, b"not an event")
+    async with pair.running():
+        await eventually(pair.parked)
+
+    async def said_by(command: str) -> str:
+        operator = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "shanmen.common.testing.toys.keeper", command),
+            env={
+                **os.environ,
+                "DATABASE_URL": pair.keeper_db.url,
+                "AMQP_URL": rabbitmq_server.url,
+            },
+            stdout=asyncio.subprocess.PIPE,
+        )
+        said, _ = await operator.communicate()
+        assert operator.returncode == 0
+        return said.decode()
+
+    assert "not an event of ours" in await said_by("parked")
+    assert await said_by("redrive") == f"{THINGS_QUEUE}: 1 sent back\n"
+    assert await said_by("parked") == ""

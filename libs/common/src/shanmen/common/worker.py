@@ -1,12 +1,13 @@
-"""Processes: `python -m shanmen.<service>.main api|worker|migrate|healthy`."""
+"""Processes: `python -m shanmen.<service>.main api|worker|migrate|healthy|parked|redrive`."""
 
 import argparse
 import asyncio
+import json
 import logging
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -90,7 +91,46 @@ def _healthy(_: Service[Any, Any], settings: ServiceSettings) -> None:
         sys.exit("the worker has not been heard of lately")
 
 
-_PROCESSES = {"api": _api, "worker": _worker, "migrate": _migrate, "healthy": _healthy}
+def _parked(service: Service[Any, Any], settings: ServiceSettings) -> None:
+    """Print the events that this service gave up on, one JSON object a line."""
+
+    async def look(transport: RabbitTransport, queue: str) -> None:
+        for letter in await transport.dead_letters(queue):
+            sys.stdout.write(json.dumps(vars(letter), default=str, ensure_ascii=False) + "\n")
+
+    _for_each_queue(service, settings, look)
+
+
+def _redrive(service: Service[Any, Any], settings: ServiceSettings) -> None:
+    """Send all events that this service gave up on back to it, once their cause is mended."""
+
+    async def send_back(transport: RabbitTransport, queue: str) -> None:
+        sys.stdout.write(f"{queue}: {await transport.redrive(queue)} sent back\n")
+
+    _for_each_queue(service, settings, send_back)
+
+
+def _for_each_queue(
+    service: Service[Any, Any],
+    settings: ServiceSettings,
+    work: Callable[[RabbitTransport, str], Awaitable[None]],
+) -> None:
+    async def all_queues() -> None:
+        transport = RabbitTransport(settings.amqp_url.get_secret_value())
+        for subscription in service.subscriptions:
+            await work(transport, subscription.queue.name)
+
+    asyncio.run(all_queues())
+
+
+_PROCESSES = {
+    "api": _api,
+    "worker": _worker,
+    "migrate": _migrate,
+    "healthy": _healthy,
+    "parked": _parked,
+    "redrive": _redrive,
+}
 
 
 @asynccontextmanager
