@@ -119,6 +119,14 @@ async def test_a_body_that_is_no_json(client: httpx.AsyncClient) -> None:
     headers = {"Content-Type": "application/json"}
     answer = await client.post("/v1/things", content=b"{not json", headers=headers)
     assert_problem(answer, 422, "invalid")
+    assert answer.json()["errors"] == [{"field": "body", "detail": "not JSON (character 1)"}]
+
+
+async def test_a_body_that_is_not_said_to_be_json(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/v1/things", content=b"{}", headers={"Content-Type": "text/plain"})
+    assert_problem(answer, 422, "invalid")
+    told = {"field": "body", "detail": "send a JSON object, as application/json"}
+    assert answer.json()["errors"] == [told]
 
 
 def body_of(size: int) -> bytes:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Mapping
 from typing import Any, Final
 
 from fastapi import FastAPI, Request
@@ -94,13 +95,19 @@ async def _refusal(_: Request, error: Exception) -> Response:
 
 async def _bad_fields(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this type
-    # The offending input stays out: it may be an identity number.
-    errors = [
-        {"field": ".".join(map(str, problem["loc"])), "detail": problem["msg"]}
-        for problem in error.errors()
-    ]
+    errors = [_field_problem(problem) for problem in error.errors()]
     fields = ", ".join(problem["field"] for problem in errors)
     return problem_response(422, "invalid", f"Not acceptable: {fields}.", errors=errors)
+
+
+def _field_problem(problem: Mapping[str, Any]) -> dict[str, str]:
+    """One field and what is wrong with it. The input stays out: it may be an identity number."""
+    if problem["type"] == "json_invalid":
+        return {"field": "body", "detail": f"not JSON (character {problem['loc'][-1]})"}
+    if problem["loc"] == ("body",) and problem["type"] == "model_attributes_type":
+        return {"field": "body", "detail": "send a JSON object, as application/json"}
+    detail = str(problem["msg"]).removeprefix("Value error, ")
+    return {"field": ".".join(map(str, problem["loc"])), "detail": detail}
 
 
 async def _http(_: Request, error: Exception) -> Response:
