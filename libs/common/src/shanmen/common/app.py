@@ -1,8 +1,5 @@
 """The HTTP face of a service."""
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI
@@ -13,7 +10,7 @@ from starlette.responses import JSONResponse
 
 from shanmen.common.http.middleware import BoundedBody, Traced
 from shanmen.common.http.problem import Problem, install_problem_handlers
-from shanmen.common.service import Running, Service, run_background
+from shanmen.common.service import Running, Service
 
 
 def create_app(service: Service[Any, Any], running: Running[Any] | None = None) -> FastAPI:
@@ -58,23 +55,6 @@ def describe(app: FastAPI) -> dict[str, Any]:
                 operation["responses"]["default"] = {"description": "Refused.", "content": content}
         app.openapi_schema = schema
     return app.openapi_schema
-
-
-@asynccontextmanager
-async def serving(
-    running: Running[Any], stop: asyncio.Event, *, worker: bool
-) -> AsyncIterator[None]:
-    """Run a service's background work around a block, and drain it afterwards.
-
-    Background work that fails cancels the block: a process that does half its work must not look
-    alive.
-    """
-    async with asyncio.TaskGroup() as group:
-        group.create_task(run_background(running, stop, worker=worker))
-        try:
-            yield
-        finally:
-            stop.set()
 
 
 async def _health(request: Request) -> JSONResponse:

@@ -4,13 +4,12 @@ import hashlib
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from fastapi import Header, Request
 from starlette.responses import Response
 
 from shanmen.common.auth import Principal, requires
-from shanmen.common.errors import Refusal
 from shanmen.common.idempotency import Claim, Reply
 
 MAX_WAIT_S: Final = 30
@@ -43,12 +42,6 @@ class Call:
     claim: Claim | None
 
 
-class BadPrefer(Refusal):
-    """A Prefer header that we cannot honour as it is written."""
-
-    code = "bad_prefer"
-
-
 def changes(*scopes: str) -> Callable[..., Awaitable[Call]]:
     """A FastAPI dependency for POSTs: who calls, and under which idempotency key."""
     authorized = requires(*scopes)
@@ -76,9 +69,3 @@ def send_reply(reply: Reply) -> Response:
     return Response(
         reply.body, reply.status, headers=dict(reply.headers), media_type="application/json"
     )
-
-
-def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """OpenAPI entries for the refusals that a route can give."""
-    schema = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    return {status: {"description": "Refused.", "content": schema} for status in statuses}
