@@ -32,7 +32,7 @@ EARLY: Final = {
         "gateway.operation_succeeded.v1",
         "verification.entitlement_used.v1",
     },
-    "verification": {"orders.ticket_activated.v1", "orders.void_requested.v1"},
+    "verification": {"orders.ticket_activated.v1", "verification.void_requested.v1"},
 }
 """Events that build on another event's effect, by consumer.
 

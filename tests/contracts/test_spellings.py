@@ -13,7 +13,7 @@ from shanmen.gateway_adapters import domain as gateway
 from shanmen.orders import domain as orders
 from shanmen.orders import events as orders_events
 from shanmen.orders.usecases.paying import SELLERS as ORDERS_SELLERS
-from shanmen.settlement import domain as settlement
+from shanmen.settlement.domain import statuses as settlement
 from shanmen.settlement import events as settlement_events
 from shanmen.settlement.settings import SettlementSettings
 from shanmen.verification import domain as verification

@@ -19,7 +19,7 @@ IRREGULAR: Final = ("paid", "stuck")
 HEARD_BEFORE_TOLD: Final = {
     "gateway.refund_requested.v1",
     "orders.ticket_activated.v1",
-    "orders.void_requested.v1",
+    "verification.void_requested.v1",
 }
 """Consumers that are ready before their producer is written."""
 

@@ -23,7 +23,9 @@ from shanmen.contracts.gateway import OperationFailed, OperationStuck, Operation
 from shanmen.contracts.orders import IssuedEntitlement, IssuedTicket, OrderPaid, TicketsIssued
 from shanmen.contracts.terms import AccountRef, RefundRule
 from shanmen.contracts.verification import EntitlementUsed
-from shanmen.settlement.domain import balance_fen
+from shanmen.settlement.domain.ledger import (
+    balance_fen,
+)
 from shanmen.settlement.events import SUBSCRIPTIONS
 from shanmen.settlement.main import SERVICE
 from shanmen.settlement.ports import SettlementContext

@@ -9,7 +9,10 @@ from sqlalchemy.exc import IntegrityError
 from shanmen.common.db import Database, Tx
 from shanmen.common.migrate import check, migrate
 from shanmen.common.testing.databases import TemplateDatabases
-from shanmen.settlement.domain import posting_for_debit, posting_for_payout
+from shanmen.settlement.domain.ledger import (
+    posting_for_debit,
+    posting_for_payout,
+)
 from shanmen.settlement.main import SERVICE
 from shanmen.settlement.queries import ledger
 from shanmen.settlement.tables import ENTRIES, POSTINGS

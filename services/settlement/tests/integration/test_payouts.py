@@ -11,7 +11,7 @@ from shanmen.contracts.gateway import PayoutRequested
 from shanmen.contracts.settlement import EntitlementSettled, SettleFailed
 from shanmen.contracts.terms import AccountRef
 from shanmen.settlement.tables import ENTITLEMENTS, PAYOUT_LINES, PAYOUTS, POSTINGS
-from shanmen.settlement.usecases import pay_spot, pay_waiting
+from shanmen.settlement.usecases.paying import pay_spot, pay_waiting
 
 if TYPE_CHECKING:
     from services.settlement.tests.conftest import Story

@@ -4,7 +4,12 @@ from itertools import product
 
 import pytest
 
-from shanmen.settlement.domain import PAYOUT, SETTLEMENT, PayoutStatus, Settlement
+from shanmen.settlement.domain.statuses import (
+    PAYOUT,
+    SETTLEMENT,
+    PayoutStatus,
+    Settlement,
+)
 
 # Rows become columns, in the order in which the statuses are named; x is allowed.
 SETTLEMENT_TABLE = """

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shanmen.settlement.domain import (
+from shanmen.settlement.domain.ledger import (
     Entry,
     Posting,
     PostingKind,

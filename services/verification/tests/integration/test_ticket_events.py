@@ -9,7 +9,8 @@ from shanmen.common.broker.protocol import DONE, Fate
 from shanmen.common.idempotency import Reply
 from shanmen.common.inbox import Inbox
 from shanmen.common.testing.events import deliver, message_of
-from shanmen.contracts.orders import TicketActivated, TicketsIssued, VoidRequested
+from shanmen.contracts.orders import TicketActivated, TicketsIssued
+from shanmen.contracts.verification import VoidRequested
 from shanmen.verification import queries
 from shanmen.verification.domain import Pass, Usage
 from shanmen.verification.ports import ScanCommand, VerificationContext

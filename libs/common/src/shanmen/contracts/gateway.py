@@ -55,6 +55,47 @@ class RefundRequested(OperationEvent):
     description: str
 
 
+class CancelRequested(OperationEvent):
+    """Make a debit never happen, or undo it. Nothing is sent under this number from here on.
+
+    Answered with OperationFailed and the code `cancelled` once that is certain, or with
+    OperationSucceeded when the money had moved before; it may also stay stuck, for a person.
+    """
+
+    TYPE: ClassVar[str] = "gateway.cancel_requested.v1"
+
+    order_no: str
+
+
+class ResumeRequested(OperationEvent):
+    """A person wants a parked operation to go on, under its own number; nothing else about it
+    changes. One that is not parked is told again as it is."""
+
+    TYPE: ClassVar[str] = "gateway.resume_requested.v1"
+
+
+class SmsRequested(Event):
+    """Send a text message (短信), once per `sms_id`, however often it is asked for.
+
+    `recipient` is the id of a party, whose phone number only the gateway looks up, or
+    `OPERATIONS`: no event carries a phone number.
+    """
+
+    TYPE: ClassVar[str] = "gateway.sms_requested.v1"
+
+    OPERATIONS: ClassVar[str] = "operations"
+
+    sms_id: str
+    recipient: str
+    template: str
+    """Which text: one of the gateway's templates, such as `payout_short`."""
+    params: dict[str, str]
+
+    def subject(self) -> str:
+        """The message."""
+        return self.sms_id
+
+
 class OperationSucceeded(OperationEvent):
     """The money has moved, for certain."""
 
@@ -69,7 +110,10 @@ class OperationSucceeded(OperationEvent):
 
 
 class OperationFailed(OperationEvent):
-    """The money has not moved and under this number never will, for certain."""
+    """The money has not moved and under this number never will, for certain.
+
+    `code` is the channel's own, or `cancelled`.
+    """
 
     TYPE: ClassVar[str] = "gateway.operation_failed.v1"
 

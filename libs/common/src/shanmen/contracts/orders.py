@@ -33,6 +33,37 @@ class OrderClosed(OrderEvent):
 
     reason: str
     """`cancelled`, `deadline_passed` or `never_placed`."""
+    debit_operation_id: str | None = None
+    """The debit that was tried and certainly never happened, if one was."""
+
+
+class DebitParked(OrderEvent):
+    """An order's debit waits for what time alone does not bring: its distributor's top-up, or a
+    person. Told once per episode; OrderPaid or OrderClosed end it."""
+
+    TYPE: ClassVar[str] = "orders.debit_parked.v1"
+
+    distributor_id: str
+    operation_id: str
+    channel: str
+    amount_fen: int
+    outcome: str
+    """`funds` (余额不足), or what a person is needed for, as in OperationStuck."""
+    reason: str
+    since: datetime
+
+
+class DebitOrphaned(OrderEvent):
+    """A debit succeeded that no order can take: its order was closed, or paid by another. All of
+    it, fee included, is to go back the way it came."""
+
+    TYPE: ClassVar[str] = "orders.debit_orphaned.v1"
+
+    distributor_id: str
+    operation_id: str
+    account: AccountRef
+    amount_fen: int
+    debited_at: datetime
 
 
 class OrderPaid(OrderEvent):
@@ -95,12 +126,3 @@ class TicketActivated(OrderEvent):
 
     ticket_no: str
     activated_at: datetime
-
-
-class VoidRequested(OrderEvent):
-    """Command to verification: make entitlements unusable, so that they can be refunded."""
-
-    TYPE: ClassVar[str] = "orders.void_requested.v1"
-
-    entitlement_ids: tuple[str, ...]
-    requested_at: datetime

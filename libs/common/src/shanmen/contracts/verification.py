@@ -1,9 +1,23 @@
-"""What verification tells: what became of the right to enter."""
+"""What verification is asked to do, and tells: what became of the right to enter."""
 
 from datetime import datetime
 from typing import ClassVar
 
 from shanmen.common.events import Event
+
+
+class VoidRequested(Event):
+    """Make entitlements unusable, so that they can be refunded; those used before stay used."""
+
+    TYPE: ClassVar[str] = "verification.void_requested.v1"
+
+    order_no: str
+    entitlement_ids: tuple[str, ...]
+    requested_at: datetime
+
+    def subject(self) -> str:
+        """The order number."""
+        return self.order_no
 
 
 class UsageEvent(Event):

@@ -1,7 +1,9 @@
 """docs/states: a diagram of every written status, and the tables of the two derived ones."""
 
+import pkgutil
 from collections.abc import Mapping
 from enum import StrEnum
+from importlib import import_module
 from itertools import combinations, product
 from types import ModuleType
 from typing import Any, Final
@@ -41,9 +43,16 @@ def machines() -> list[tuple[str, Machine[Any]]]:
     return [
         (service, value)
         for service, domain in _DOMAINS.items()
-        for value in vars(domain).values()
+        for module in _modules(domain)
+        for value in vars(module).values()
         if isinstance(value, Machine)
     ]
+
+
+def _modules(domain: ModuleType) -> list[ModuleType]:
+    """A domain, or the modules of one that is a package."""
+    inside = pkgutil.iter_modules(getattr(domain, "__path__", []))
+    return [domain, *(import_module(f"{domain.__name__}.{found.name}") for found in inside)]
 
 
 def state_documents() -> Mapping[str, str]:
@@ -65,7 +74,7 @@ def _list_page() -> str:
     ]
     return page(
         "Statuses",
-        "Written by `make docs` from the transition tables in each service's `domain.py`.",
+        "Written by `make docs` from the transition tables in each service's domain.",
         "Each status has one writer, and changes by a guarded update that the table allows:",
         table(("status", "", "written by"), written),
         "Two more are derived from the facts above whenever somebody looks:",

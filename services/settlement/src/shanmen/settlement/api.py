@@ -10,7 +10,10 @@ from shanmen.common.auth import Principal, PrincipalKind, requires
 from shanmen.common.errors import Invalid, NotFound
 from shanmen.common.pagination import CursorText, Limit, Page, decode_cursor, page_of
 from shanmen.settlement import schemas
-from shanmen.settlement.domain import PayoutStatus, Settlement
+from shanmen.settlement.domain.statuses import (
+    PayoutStatus,
+    Settlement,
+)
 from shanmen.settlement.errors import NotForThisCaller
 from shanmen.settlement.ports import SettlementContext
 from shanmen.settlement.queries import ledger, payouts, settlements

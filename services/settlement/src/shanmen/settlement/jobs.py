@@ -3,7 +3,7 @@
 from shanmen.common import idempotency, inbox
 from shanmen.common.service import every
 from shanmen.settlement.ports import SettlementContext
-from shanmen.settlement.usecases import pay_waiting
+from shanmen.settlement.usecases.paying import pay_waiting
 
 
 async def forget(ctx: SettlementContext) -> None:

@@ -9,13 +9,15 @@ from pydantic import BaseModel, Field
 
 from shanmen.common.auth import Principal, PrincipalKind
 from shanmen.common.pagination import Page
-from shanmen.settlement.domain import (
+from shanmen.settlement.domain.ledger import (
     AccountKind,
-    PayoutStatus,
     PostingKind,
-    Settlement,
     account_kind,
     balance_fen,
+)
+from shanmen.settlement.domain.statuses import (
+    PayoutStatus,
+    Settlement,
 )
 from shanmen.settlement.queries.rows import Record, Records
 

@@ -6,7 +6,8 @@ from typing import Final
 from shanmen.common.db import Tx
 from shanmen.common.events import Event
 from shanmen.common.inbox import Handler, subscribe
-from shanmen.contracts.orders import TicketActivated, TicketsIssued, VoidRequested
+from shanmen.contracts.orders import TicketActivated, TicketsIssued
+from shanmen.contracts.verification import VoidRequested
 from shanmen.verification import usecases
 from shanmen.verification.ports import VerificationContext
 

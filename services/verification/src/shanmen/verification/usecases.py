@@ -10,8 +10,13 @@ from shanmen.common.db import Tx
 from shanmen.common.errors import NotFound, NotYet, Refusal
 from shanmen.common.idempotency import Reply, recall, remember
 from shanmen.common.ids import new_id
-from shanmen.contracts.orders import TicketActivated, TicketsIssued, VoidRequested
-from shanmen.contracts.verification import EntitlementExpired, EntitlementUsed, EntitlementVoided
+from shanmen.contracts.orders import TicketActivated, TicketsIssued
+from shanmen.contracts.verification import (
+    EntitlementExpired,
+    EntitlementUsed,
+    EntitlementVoided,
+    VoidRequested,
+)
 from shanmen.verification import queries
 from shanmen.verification.domain import Judgement, Pass, Scan, Usage, Verdict, judge
 from shanmen.verification.ports import ScanCommand, VerificationContext

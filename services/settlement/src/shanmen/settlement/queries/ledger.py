@@ -8,7 +8,9 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from shanmen.common.db import Tx, among
-from shanmen.settlement.domain import Posting
+from shanmen.settlement.domain.ledger import (
+    Posting,
+)
 from shanmen.settlement.queries.rows import Record, Records
 from shanmen.settlement.tables import ENTRIES, POSTINGS
 

@@ -7,7 +7,12 @@ from typing import Any
 from sqlalchemy import func, insert, select, update
 
 from shanmen.common.db import Tx, among
-from shanmen.settlement.domain import PAYOUT, SETTLEMENT, PayoutStatus, Settlement
+from shanmen.settlement.domain.statuses import (
+    PAYOUT,
+    SETTLEMENT,
+    PayoutStatus,
+    Settlement,
+)
 from shanmen.settlement.queries.rows import ANYBODY, Record, Records, Tenant, of
 from shanmen.settlement.queries.settlements import PAYABLE_FEN
 from shanmen.settlement.tables import ENTITLEMENTS, PAYOUT_LINES, PAYOUTS

@@ -10,7 +10,10 @@ from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from shanmen.common.db import Tx, among
-from shanmen.settlement.domain import SETTLEMENT, Settlement
+from shanmen.settlement.domain.statuses import (
+    SETTLEMENT,
+    Settlement,
+)
 from shanmen.settlement.queries.rows import ANYBODY, Record, Records, Tenant, of
 from shanmen.settlement.tables import DEBITS, ENTITLEMENTS
 

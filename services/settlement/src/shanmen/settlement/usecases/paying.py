@@ -1,4 +1,4 @@
-"""What settlement does about a fact, inside the transaction of the event that tells it."""
+"""Paying spots (打款): what their visits earned, and what became of each payout."""
 
 from collections.abc import Collection
 from datetime import datetime
@@ -12,103 +12,18 @@ from shanmen.contracts.gateway import (
     OperationSucceeded,
     PayoutRequested,
 )
-from shanmen.contracts.orders import OrderPaid, TicketsIssued
 from shanmen.contracts.settlement import EntitlementSettled, SettleFailed
 from shanmen.contracts.terms import AccountRef
-from shanmen.contracts.verification import EntitlementUsed
-from shanmen.settlement.domain import (
-    PayoutStatus,
-    Settlement,
-    posting_for_admission,
-    posting_for_debit,
+from shanmen.settlement.domain.ledger import (
     posting_for_payout,
+)
+from shanmen.settlement.domain.statuses import (
+    PayoutStatus,
 )
 from shanmen.settlement.errors import Contradiction
 from shanmen.settlement.ports import SettlementContext
-from shanmen.settlement.queries import ledger, payouts, settlements
+from shanmen.settlement.queries import ledger, payouts
 from shanmen.settlement.queries.rows import Record
-
-
-async def book_debit(tx: Tx, paid: OrderPaid) -> None:
-    """Book what a distributor paid, and remember where it came from.
-
-    Raises Contradiction when another debit is known for the order.
-    """
-    debit = {
-        "order_no": paid.order_no,
-        "operation_id": paid.operation_id,
-        "distributor_id": paid.distributor_id,
-        "account_id": paid.account.account_id,
-        "channel": paid.account.channel,
-        "price_fen": paid.price_fen,
-        "fee_fen": paid.fee_fen,
-        "paid_at": paid.paid_at,
-    }
-    if not await settlements.add_debit(tx, debit):
-        known = await settlements.debit_operation(tx, paid.order_no)
-        if known != paid.operation_id:
-            raise Contradiction(f"{paid.order_no} was debited by {known} already")
-        return
-    posting = posting_for_debit(
-        operation_id=paid.operation_id,
-        order_no=paid.order_no,
-        channel=paid.account.channel,
-        price_fen=paid.price_fen,
-        fee_fen=paid.fee_fen,
-        occurred_at=paid.paid_at,
-    )
-    await ledger.record(tx, [posting])
-
-
-async def take_on_entitlements(tx: Tx, issued: TicketsIssued) -> None:
-    """Keep the money side of every entitlement of an order, as it was sold."""
-    rows = [
-        {
-            "entitlement_id": entitlement.entitlement_id,
-            "ticket_no": ticket.ticket_no,
-            "order_no": issued.order_no,
-            "distributor_id": issued.distributor_id,
-            "product_id": issued.product_id,
-            "spot_id": entitlement.spot_id,
-            "part_fen": entitlement.part_fen,
-            "settle_fen": entitlement.settle_fen,
-            "settlement_fee_fen": entitlement.settlement_fee_fen,
-            "account_id": entitlement.receive_account.account_id,
-            "channel": entitlement.receive_account.channel,
-            "issued_at": issued.issued_at,
-            "status": Settlement.PENDING,
-        }
-        for ticket in issued.tickets
-        for entitlement in ticket.entitlements
-    ]
-    if rows:
-        await settlements.add_entitlements(tx, rows)
-
-
-async def settle_visit(tx: Tx, used: EntitlementUsed, ctx: SettlementContext) -> None:
-    """Book an admission, and start the spot's payout.
-
-    Raises NotYet before the entitlement is known, Contradiction when its money was given back.
-    """
-    visit = await settlements.mark_used(tx, used.entitlement_id, used.used_at)
-    if visit is None:
-        await _require_known_visit(tx, used.entitlement_id)
-        return
-    posting = posting_for_admission(
-        entitlement_id=visit.entitlement_id,
-        order_no=visit.order_no,
-        spot_id=visit.spot_id,
-        part_fen=visit.part_fen,
-        settle_fen=visit.settle_fen,
-        settlement_fee_fen=visit.settlement_fee_fen,
-        occurred_at=used.used_at,
-    )
-    await ledger.record(tx, [posting])
-    if visit.payable_fen > 0:
-        account = AccountRef(account_id=visit.account_id, channel=visit.channel)
-        await pay_spot(tx, visit.spot_id, account, ctx)
-    else:
-        await _settle_without_payout(tx, visit, ctx)
 
 
 async def pay_spot(tx: Tx, spot_id: str, account: AccountRef, ctx: SettlementContext) -> None:
@@ -222,28 +137,6 @@ async def fail_payout(tx: Tx, failed: OperationFailed, ctx: SettlementContext) -
         return
     lines = await payouts.fail_lines(tx, payout_id, failed.reason)
     await ctx.outbox.add(tx, [_settle_failed(line, failed.reason, at) for line in lines])
-
-
-async def _settle_without_payout(tx: Tx, visit: Record, ctx: SettlementContext) -> None:
-    await settlements.settle_unpaid(tx, visit.entitlement_id, visit.used_at)
-    settled = EntitlementSettled(
-        entitlement_id=visit.entitlement_id,
-        order_no=visit.order_no,
-        spot_id=visit.spot_id,
-        payout_id=None,
-        paid_fen=0,
-        settled_at=visit.used_at,
-    )
-    await ctx.outbox.add(tx, [settled])
-
-
-async def _require_known_visit(tx: Tx, entitlement_id: str) -> None:
-    """That a visit which changed nothing is a repeat. Raises NotYet, Contradiction."""
-    known = await settlements.entitlement(tx, entitlement_id)
-    if known is None:
-        raise NotYet(f"entitlement {entitlement_id} is not issued")
-    if known.used_at is None:
-        raise Contradiction(f"{entitlement_id} is used, and {known.status} before")
 
 
 async def _require_status(tx: Tx, payout_id: str, statuses: Collection[PayoutStatus]) -> None:
