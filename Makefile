@@ -41,6 +41,10 @@ down: .runtime ## stop what `make up` started
 status: .runtime ## show which processes run, and how they are
 	@exec $(SHANMEN) status
 
+.PHONY: check
+check: .runtime ## look whether every invariant holds in what runs (JSON=file also writes the report)
+	@exec $(SHANMEN) check $(if $(JSON),--json "$(JSON)")
+
 .PHONY: test
 test: lint types ## prove everything: lint, types, walls, and all tests
 	.venv/bin/pytest

@@ -2,7 +2,7 @@
 
     python deploy/make_env.py [--simulators] > .env
 
-`--simulators` also sets Alipay up on the simulator, with a platform account, a distributor that
+`--simulators` also sets Alipay and text messages up on the simulators: with a platform account, a distributor that
 has agreed to be debited and a spot that is paid; else ALIPAY stays empty, to be filled in.
 """
 
@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument("--simulators", action="store_true", help="set Alipay up on the simulator")
     values = make_secrets()
     if parser.parse_args().simulators:
-        values |= make_simulated_alipay()
+        values |= make_simulated_alipay() | make_simulated_sms(values["SHANMEN_SMS_SECRET"])
     sys.stdout.write(fill_in(EXAMPLE.read_text("utf-8"), values))
 
 
@@ -95,6 +95,12 @@ def make_simulated_alipay() -> dict[str, str]:
         "ALIPAY_SIMULATOR_KEY": base64.b64encode(_private_pem(theirs).encode()).decode(),
         "ALIPAY_SIMULATOR_SEED": json.dumps(seed, ensure_ascii=False),
     }
+
+
+def make_simulated_sms(secret: str) -> dict[str, str]:
+    """Text messages go to the simulator, whoever they are for."""
+    settings = {"url": "http://sms:8000/sms/send", "secret": secret}
+    return {"SMS": json.dumps(settings), "OPERATIONS_PHONE": "13800000000"}
 
 
 def fill_in(example: str, values: Mapping[str, str]) -> str:

@@ -1,5 +1,6 @@
 """Whole installations for tests: one process, and separate processes on a real broker."""
 
+import json
 import os
 import subprocess
 import time
@@ -22,6 +23,19 @@ from shanmen.platform.servers.rabbitmq import EmbeddedRabbitMQ
 from shanmen.platform.servers.state import StateDir
 from shanmen.platform.servers.throwaway import throwaway_state
 
+QUICK = {
+    # What takes minutes at a real channel takes fractions of a second at a simulated one.
+    "gateway-adapters": {
+        "query_delays_s": [0.2, 0.4, 0.8, 1.6, 3.2],
+        "absent_grace_s": 0.6,
+        "throttle_delays_s": [0.2, 0.5, 1.0],
+        "operation_window_s": 8.0,
+        "recheck_ages_s": [0.5, 1.5, 3.0, 6.0],
+    },
+    "orders": {"deadline_sweep_s": 0.5},
+    "verification": {"expiry_sweep_s": 0.5},
+    "settlement": {"pay_waiting_s": 0.5},
+}
 SHANMEN = Path(os.environ.get("VIRTUAL_ENV", ".venv")) / "bin" / "shanmen"
 START_WITHIN_S = 60.0
 
@@ -91,6 +105,7 @@ def _environment(
         **{PORT_VARIABLES[name]: str(port) for name, port in ports.items()},
         "SHANMEN_STATE": str(state.path),
         "DATABASE_URL": postgres.dsn("postgres"),
+        "SHANMEN_OVERRIDES": json.dumps(QUICK),
         **({"AMQP_URL": rabbitmq.url} if rabbitmq else {}),
     }
 

@@ -46,6 +46,48 @@ async def test_the_journal_tells_every_movement_in_order(merchant: Merchant) -> 
     assert tail["entries"] == [entries[3]]
 
 
+async def test_movements_are_summed_up_per_business_number_and_paged_in_its_order(
+    merchant: Merchant,
+) -> None:
+    await merchant.pay("T2", "10.00")
+    await merchant.pay("T1", "3.00")
+    await merchant.refund("T2", "R1", "4.00")
+    await merchant.transfer("P1", "5.00")
+    await merchant.call("alipay.trade.cancel", {"out_trade_no": "T1"})
+    await merchant.post(f"/accounts/{PLATFORM}/top-up", {"amount_fen": 7})
+
+    path = f"/accounts/{PLATFORM}/movements"
+    first = (await merchant.get(f"{path}?limit=3"))["movements"]
+    rest = (await merchant.get(f"{path}?after={first[-1]['business_no']}"))["movements"]
+
+    assert [
+        (row["business_no"], row["kinds"], row["net_fen"], row["moves"], row["counterparty_no"])
+        for row in [*first, *rest]
+    ] == [
+        ("P1", "transfer", -500, 1, SPOT),
+        ("R1", "refund", -400, 1, DISTRIBUTOR),
+        ("T1", "trade,refund", 0, 2, DISTRIBUTOR),
+        ("T2", "trade", 1_000, 1, DISTRIBUTOR),
+    ]
+
+
+async def test_a_statement_says_what_the_journal_says(merchant: Merchant) -> None:
+    await merchant.pay("T1", "10.00")
+    await merchant.post(f"/accounts/{PLATFORM}/top-up", {"amount_fen": 7})
+
+    rows = {
+        row["account_no"]: row
+        for after in ("", PLATFORM)
+        for row in (await merchant.get(f"/statements?limit=9&after={after}"))["statements"]
+    }
+
+    assert {PLATFORM, SPOT, DISTRIBUTOR} <= rows.keys()
+    assert rows[PLATFORM]["traded_fen"] == 1_000
+    assert rows[DISTRIBUTOR]["traded_fen"] == -1_000
+    assert all(row["balance_fen"] == row["journal_fen"] for row in rows.values())
+    assert rows[PLATFORM]["balance_fen"] == await merchant.balance_fen(PLATFORM)
+
+
 async def test_a_top_up_with_a_reference_happens_once(merchant: Merchant) -> None:
     for _ in range(2):
         await merchant.post(

@@ -14,6 +14,8 @@ from shanmen.common.events import Event
 NOON: Final = datetime(2026, 11, 1, 4, 0, tzinfo=UTC)
 FITTING: Final = {
     "channel": "alipay",
+    "template": "payout_short",
+    "params": {"channel": "alipay", "subject": "pay_1", "amount_yuan": "1.00"},
     "outcome": "funds",
     "valid_until": NOON + timedelta(hours=12),
     "expires_at": NOON + timedelta(hours=13),

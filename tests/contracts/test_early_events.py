@@ -20,7 +20,10 @@ from shanmen.platform.services import SERVICES
 
 EARLY: Final = {
     "orders": {
+        "settlement.entitlement_forfeited.v1",
+        "settlement.entitlement_refunded.v1",
         "settlement.entitlement_settled.v1",
+        "settlement.refund_failed.v1",
         "settlement.settle_failed.v1",
         "verification.entitlement_expired.v1",
         "verification.entitlement_used.v1",
@@ -30,8 +33,11 @@ EARLY: Final = {
         "gateway.operation_failed.v1",
         "gateway.operation_stuck.v1",
         "gateway.operation_succeeded.v1",
+        "verification.entitlement_expired.v1",
         "verification.entitlement_used.v1",
+        "verification.entitlement_voided.v1",
     },
+    "gateway-adapters": {"gateway.cancel_requested.v1", "gateway.resume_requested.v1"},
     "verification": {"orders.ticket_activated.v1", "verification.void_requested.v1"},
 }
 """Events that build on another event's effect, by consumer.

@@ -86,7 +86,11 @@ def _arrived(message: Message, event: type[Event]) -> Event:
 
 def _with_later_fields(value: Any) -> Any:
     if isinstance(value, dict):
-        grown = {key: _with_later_fields(inner) for key, inner in value.items()}
+        # `params` is a mapping of its own kind: its keys are values, not fields.
+        grown = {
+            key: inner if key == "params" else _with_later_fields(inner)
+            for key, inner in value.items()
+        }
         return {**grown, "added_in_a_later_release": {"anything": [1, "two", None]}}
     return [_with_later_fields(item) for item in value] if isinstance(value, list) else value
 

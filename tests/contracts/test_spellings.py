@@ -9,12 +9,12 @@ from shanmen.catalog.schemas import NewAccount
 from shanmen.catalog.usecases.products import SELLERS as CATALOG_SELLERS
 from shanmen.common.statemachine import Machine
 from shanmen.contracts import gateway as told
-from shanmen.gateway_adapters import domain as gateway
+from shanmen.gateway_adapters.domain import operations as gateway
 from shanmen.orders import domain as orders
 from shanmen.orders import events as orders_events
 from shanmen.orders.usecases.paying import SELLERS as ORDERS_SELLERS
-from shanmen.settlement.domain import statuses as settlement
 from shanmen.settlement import events as settlement_events
+from shanmen.settlement.domain import statuses as settlement
 from shanmen.settlement.settings import SettlementSettings
 from shanmen.verification import domain as verification
 
@@ -55,7 +55,7 @@ def test_channels_are_named_alike() -> None:
 def test_each_kind_of_operation_is_somebodys() -> None:
     """An event about an operation reaches every requester; each knows its own by the kind."""
     kinds = {kind.value for kind in gateway.OperationKind}
-    assert {orders_events.DEBIT, settlement_events.PAYOUT} <= kinds
+    assert {orders_events.DEBIT, *settlement_events.SUCCEEDED} == kinds
     commands = {
         told.DebitRequested.TYPE,
         told.PayoutRequested.TYPE,

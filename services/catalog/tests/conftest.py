@@ -260,9 +260,11 @@ def bearer(tokens: FakeIntrospector) -> Bearer:
         *,
         scopes: Iterable[str] | None = None,
         reseller: str | None = None,
+        person: str | None = None,
     ) -> dict[str, str]:
         given: Sequence[str] = sorted(SCOPES.get(kind, ()) if scopes is None else scopes)
-        token = tokens.issue(principal(kind, party_id, scopes=given, reseller=reseller))
+        who = principal(kind, party_id, scopes=given, reseller=reseller, person=person)
+        token = tokens.issue(who)
         return {"Authorization": f"Bearer {token}"}
 
     return headers

@@ -14,7 +14,7 @@ from shanmen.common.clock import SystemClock
 from shanmen.common.testing.clients import running_of
 from shanmen.common.testing.fixtures import OpenDatabase
 from shanmen.common.testing.principals import FakeIntrospector, principal
-from shanmen.gateway_adapters.domain import Channel
+from shanmen.gateway_adapters.domain.operations import Channel
 from shanmen.gateway_adapters.main import SERVICE
 from shanmen.gateway_adapters.providers.alipay.provider import AlipayProvider
 from shanmen.gateway_adapters.providers.alipay.settings import AlipaySettings
@@ -43,6 +43,7 @@ QUICK = {
     "absent_grace_s": 0.15,
     "throttle_delays_s": (0.02, 0.04),
     "attempt_lease_s": 10.0,
+    "circuit_probe_s": 0.02,
 }
 """Delays of milliseconds, in the order of production's."""
 

@@ -41,9 +41,11 @@ from shanmen.contracts.settlement import EntitlementSettled, SettleFailed
 from shanmen.contracts.terms import AccountRef, RefundRule
 from shanmen.contracts.verification import EntitlementUsed
 from shanmen.orders.commands import Placement, PlaceOrder
+from shanmen.orders.errors import UnsafeUrl
 from shanmen.orders.events import SUBSCRIPTIONS
 from shanmen.orders.main import SERVICE
 from shanmen.orders.ports import OrdersContext, Stock
+from shanmen.orders.ports.webhooks import Answer, Parcel
 from shanmen.orders.qr import TicketSigner
 from shanmen.orders.tables import ENTITLEMENTS, ORDERS
 from shanmen.orders.usecases.placing import place_orders
@@ -76,6 +78,8 @@ class FakeStock:
     payment_timeout_s: int = 1800
     spots: tuple[str, ...] = ("spt_1",)
     real_name: RealNameRule = RealNameRule.NONE
+    refund_rule: RefundRule = field(default_factory=RefundRule)
+    payer: str = "acc_payer"
     refusal: ReservationRefused | None = None
     down: bool = False
     loses_answers: bool = False
@@ -134,12 +138,39 @@ class FakeStock:
                 )
                 for spot_id in self.spots
             ),
-            pay_account=AccountRef(account_id="acc_payer", channel="alipay"),
-            refund_rule=RefundRule(),
+            pay_account=AccountRef(account_id=self.payer, channel="alipay"),
+            refund_rule=self.refund_rule,
             real_name=self.real_name,
             invests=False,
             payment_timeout_s=self.payment_timeout_s,
         )
+
+
+class FakeCourier:
+    """Endpoints without a network: takes every parcel until told otherwise.
+
+    `answers` are given in turn per URL, the last one again and again; `unsafe` are URLs that
+    may not be called. While `held_up` is not set, parcels wait after they were taken.
+    """
+
+    def __init__(self) -> None:
+        self.parcels: list[Parcel] = []
+        self.answers: dict[str, list[Answer]] = {}
+        self.unsafe: set[str] = set()
+        self.held_up = asyncio.Event()
+        self.held_up.set()
+
+    async def check(self, url: str) -> None:
+        """See Courier."""
+        if url in self.unsafe:
+            raise UnsafeUrl("not on the public internet")
+
+    async def deliver(self, parcel: Parcel) -> Answer:
+        """See Courier."""
+        self.parcels.append(parcel)
+        await self.held_up.wait()
+        answers = self.answers.get(parcel.url, [Answer(204, "HTTP 204")])
+        return answers.pop(0) if len(answers) > 1 else answers[0]
 
 
 def context_of(
@@ -158,6 +189,7 @@ def context_of(
         stock=stock,
         signer=TicketSigner.from_seed("2026a", SEED),
         doorbell=Doorbell(database.url),
+        courier=FakeCourier(),
         settings=settings_for(SERVICE, database.url, **SECRETS),
         placements=Batcher(run),
     )

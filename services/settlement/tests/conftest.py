@@ -20,16 +20,26 @@ from shanmen.common.testing.events import deliver
 from shanmen.common.testing.fixtures import OpenDatabase
 from shanmen.common.testing.principals import FakeIntrospector, principal
 from shanmen.contracts.gateway import OperationFailed, OperationStuck, OperationSucceeded
-from shanmen.contracts.orders import IssuedEntitlement, IssuedTicket, OrderPaid, TicketsIssued
-from shanmen.contracts.terms import AccountRef, RefundRule
-from shanmen.contracts.verification import EntitlementUsed
-from shanmen.settlement.domain.ledger import (
-    balance_fen,
+from shanmen.contracts.orders import (
+    DebitOrphaned,
+    DebitParked,
+    IssuedEntitlement,
+    IssuedTicket,
+    OrderClosed,
+    OrderPaid,
+    TicketsIssued,
 )
+from shanmen.contracts.terms import AccountRef, RefundRule
+from shanmen.contracts.verification import (
+    EntitlementExpired,
+    EntitlementUsed,
+    EntitlementVoided,
+)
+from shanmen.settlement.domain.ledger import balance_fen
 from shanmen.settlement.events import SUBSCRIPTIONS
 from shanmen.settlement.main import SERVICE
 from shanmen.settlement.ports import SettlementContext
-from shanmen.settlement.tables import ENTITLEMENTS, ENTRIES, PAYOUTS
+from shanmen.settlement.tables import ENTITLEMENTS, ENTRIES, PAYOUTS, REFUNDS, WORK_ITEMS
 
 NOON: Final = datetime(2026, 11, 1, 4, 0, tzinfo=UTC)
 PAYER: Final = AccountRef(account_id="acc_payer", channel="alipay")
@@ -37,6 +47,17 @@ RECEIVER: Final = AccountRef(account_id="acc_receiver", channel="alipay")
 READING: Final = ("settlement:read", "ledger:read")
 
 ClientAs = Callable[..., httpx.AsyncClient]
+
+
+class FakeReceivers:
+    """Knows where every spot is paid: at `account`."""
+
+    def __init__(self) -> None:
+        self.account = RECEIVER
+
+    async def current(self, spot_id: str) -> AccountRef:
+        """See shanmen.settlement.ports.Receivers."""
+        return self.account
 
 
 class Story:
@@ -72,6 +93,8 @@ class Story:
     def issued(self, name: str = "a", **given: Any) -> TicketsIssued:
         """The order's only ticket has a number; `given` goes to its entitlement."""
         distributor_id = given.pop("distributor_id", "dst_1")
+        rule = given.pop("refund_rule", RefundRule())
+        issued_at = given.pop("issued_at", NOON)
         terms = {
             "entitlement_id": f"ent_{name}",
             "spot_id": "spt_1",
@@ -89,8 +112,8 @@ class Story:
             order_no=f"ord_{name}",
             distributor_id=distributor_id,
             product_id="prd_1",
-            issued_at=NOON,
-            refund_rule=RefundRule(),
+            issued_at=issued_at,
+            refund_rule=rule,
             tickets=(ticket,),
         )
 
@@ -106,6 +129,53 @@ class Story:
             device="gate 1",
         )
 
+    def voided(self, name: str = "a") -> EntitlementVoided:
+        """The order's entitlement was made unusable before any visit."""
+        return EntitlementVoided(**self._usage(name), voided_at=NOON)
+
+    def expired(self, name: str = "a") -> EntitlementExpired:
+        """Nobody visited while the order's entitlement was valid."""
+        return EntitlementExpired(**self._usage(name), expired_at=NOON)
+
+    def _usage(self, name: str) -> dict[str, Any]:
+        return {
+            "entitlement_id": f"ent_{name}",
+            "ticket_no": f"T-{name}",
+            "order_no": f"ord_{name}",
+            "spot_id": "spt_1",
+        }
+
+    def orphaned(self, name: str = "a", **given: Any) -> DebitOrphaned:
+        """The order was closed when its debit succeeded."""
+        usual: Mapping[str, Any] = {
+            "order_no": f"ord_{name}",
+            "distributor_id": "dst_1",
+            "operation_id": f"deb_{name}",
+            "account": PAYER,
+            "amount_fen": 10_060,
+            "debited_at": NOON,
+        }
+        return DebitOrphaned(**{**usual, **given})
+
+    def parked(self, name: str = "a", outcome: str = "funds") -> DebitParked:
+        """The order's debit waits for a top-up, or for a person."""
+        return DebitParked(
+            order_no=f"ord_{name}",
+            distributor_id="dst_1",
+            operation_id=f"deb_{name}",
+            channel="alipay",
+            amount_fen=10_060,
+            outcome=outcome,
+            reason="买家余额不足",
+            since=NOON,
+        )
+
+    def closed(self, name: str = "a", operation_id: str | None = "deb_a") -> OrderClosed:
+        """The order ended unpaid."""
+        return OrderClosed(
+            order_no=f"ord_{name}", reason="cancelled", debit_operation_id=operation_id
+        )
+
     def succeeded(self, operation_id: str, **given: Any) -> OperationSucceeded:
         """The gateway moved an operation's money; by default a payout of the usual amount."""
         usual: Mapping[str, Any] = {
@@ -117,28 +187,30 @@ class Story:
         }
         return OperationSucceeded(operation_id=operation_id, **{**usual, **given})
 
-    def stuck(self, operation_id: str, reason: str = "balance too low") -> OperationStuck:
-        """A payout waits for a person."""
-        return OperationStuck(
-            operation_id=operation_id,
-            kind="payout",
-            channel="alipay",
-            outcome="funds",
-            code="PAYER_BALANCE_NOT_ENOUGH",
-            reason=reason,
-            since=NOON,
-        )
+    def stuck(
+        self, operation_id: str, reason: str = "balance too low", **given: Any
+    ) -> OperationStuck:
+        """An operation, by default a payout, waits for a person."""
+        usual: Mapping[str, Any] = {
+            "kind": "payout",
+            "channel": "alipay",
+            "outcome": "funds",
+            "code": "PAYER_BALANCE_NOT_ENOUGH",
+            "since": NOON,
+        }
+        return OperationStuck(operation_id=operation_id, reason=reason, **{**usual, **given})
 
-    def failed(self, operation_id: str, reason: str = "payee unknown") -> OperationFailed:
-        """A payout was refused for good."""
-        return OperationFailed(
-            operation_id=operation_id,
-            kind="payout",
-            channel="alipay",
-            code="PAYEE_NOT_EXIST",
-            reason=reason,
-            finished_at=NOON,
-        )
+    def failed(
+        self, operation_id: str, reason: str = "payee unknown", **given: Any
+    ) -> OperationFailed:
+        """An operation, by default a payout, was refused for good."""
+        usual: Mapping[str, Any] = {
+            "kind": "payout",
+            "channel": "alipay",
+            "code": "PAYEE_NOT_EXIST",
+            "finished_at": NOON,
+        }
+        return OperationFailed(operation_id=operation_id, reason=reason, **{**usual, **given})
 
     # telling them
 
@@ -171,6 +243,16 @@ class Story:
         """The only payout there is."""
         (row,) = await self.rows(PAYOUTS)
         return row
+
+    async def refund(self) -> dict[str, Any]:
+        """The only refund there is."""
+        (row,) = await self.rows(REFUNDS)
+        return row
+
+    async def open_work(self) -> list[tuple[str, str]]:
+        """Kind and subject of what is on the work list."""
+        rows = await self.rows(WORK_ITEMS)
+        return [(row["kind"], row["subject_id"]) for row in rows if row["status"] == "open"]
 
     async def sent(self, event_type: type[Event]) -> list[dict[str, Any]]:
         """The payloads of the events of a type that were sent, in order."""
@@ -205,6 +287,9 @@ def story(database: Database, tokens: FakeIntrospector) -> Story:
             clock=ManualClock(NOON),
             outbox=Outbox("settlement"),
             payout_minimum_fen={"alipay": 10, "huijinbao": 1},
+            pay_waiting_s=60,
+            four_eyes_above_fen=500_000,
+            receivers=FakeReceivers(),
         )
     )
 
@@ -215,9 +300,12 @@ def client_as(story: Story, tokens: FakeIntrospector) -> ClientAs:
     app = create_app(SERVICE, running_of(SERVICE, story.context, service_token="settlement's own"))
 
     def open_client(
-        kind: str, party_id: str | None = None, scopes: Sequence[str] = READING
+        kind: str,
+        party_id: str | None = None,
+        scopes: Sequence[str] = READING,
+        person: str | None = None,
     ) -> httpx.AsyncClient:
-        token = tokens.issue(principal(kind, party_id, scopes=scopes))
+        token = tokens.issue(principal(kind, party_id, scopes=scopes, person=person))
         return httpx.AsyncClient(
             transport=httpx.ASGITransport(app),
             base_url="http://settlement",
@@ -225,3 +313,80 @@ def client_as(story: Story, tokens: FakeIntrospector) -> ClientAs:
         )
 
     return open_client
+
+
+class Desk:
+    """Operators at the work list. Every call is made with a token of its own of that person."""
+
+    SCOPES: Final = (
+        *("settlement:read", "money:write", "money:approve", "approvers:write", "audit:read"),
+    )
+
+    def __init__(self, story: Story, client_as: ClientAs) -> None:
+        self.story = story
+        self._client_as = client_as
+
+    async def ask(
+        self,
+        person: str,
+        method: str,
+        path: str,
+        *,
+        scopes: Sequence[str] = SCOPES,
+        key: str | None = None,
+        **request: Any,
+    ) -> httpx.Response:
+        """What a person is answered; `key` is an Idempotency-Key."""
+        async with self._client_as("operator", scopes=scopes, person=person) as client:
+            headers = {"Idempotency-Key": key} if key is not None else {}
+            return await client.request(method, path, headers=headers, **request)
+
+    async def act(self, person: str, item_id: str, action: str, **more: Any) -> httpx.Response:
+        """A person wants something done about an item."""
+        path = f"/v1/work-items/{item_id}/{action}"
+        return await self.ask(person, "POST", path, json={"note": "because"}, **more)
+
+    async def approve(
+        self, person: str, action_id: str, amount_fen: int, **more: Any
+    ) -> httpx.Response:
+        """A person approves an action of this amount."""
+        path = f"/v1/manual-actions/{action_id}/approve"
+        return await self.ask(person, "POST", path, json={"amount_fen": amount_fen}, **more)
+
+    async def grant(self, person: str, by: str = "admin") -> None:
+        """Make somebody an approver."""
+        answer = await self.ask(by, "POST", "/v1/approvers", json={"person": person})
+        assert answer.status_code == 201, answer.text
+
+    async def open_items(self, **params: str) -> list[dict[str, Any]]:
+        """What waits, oldest first."""
+        answer = await self.ask(
+            "anybody", "GET", "/v1/work-items", params={"oldest_first": "true", **params}
+        )
+        assert answer.status_code == 200, answer.text
+        items: list[dict[str, Any]] = answer.json()["items"]
+        return items
+
+    async def payout_in_trouble(
+        self, name: str = "a", *, outcome: str = "funds", settle_fen: int = 9_000
+    ) -> dict[str, Any]:
+        """A visit's payout is parked with an outcome, or `refused`; returns its open item."""
+        story = self.story
+        await story.told(
+            story.paid(name, price_fen=settle_fen + 1_000),
+            story.issued(name, part_fen=settle_fen + 1_000, settle_fen=settle_fen),
+            story.used(name),
+        )
+        payout_id = (await story.entitlement(name))["payout_id"]
+        if outcome == "refused":
+            await story.told(story.failed(payout_id))
+        else:
+            await story.told(story.stuck(payout_id).model_copy(update={"outcome": outcome}))
+        (item,) = [i for i in await self.open_items() if i["subject_id"] == payout_id]
+        return item
+
+
+@pytest.fixture
+def desk(story: Story, client_as: ClientAs) -> Desk:
+    """The operators' work list, empty."""
+    return Desk(story, client_as)

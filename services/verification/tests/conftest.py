@@ -4,6 +4,7 @@ import base64
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,6 +14,7 @@ from sqlalchemy import select, text
 
 from shanmen.common.app import create_app
 from shanmen.common.broker.protocol import DONE
+from shanmen.common.clock import ShiftedClock
 from shanmen.common.db import Database
 from shanmen.common.inbox import Inbox
 from shanmen.common.outbox import OUTBOX
@@ -52,20 +54,30 @@ def sign(ticket_key: Ed25519PrivateKey) -> Callable[..., str]:
 
 
 @pytest.fixture
+def shift_file(tmp_path: Path) -> Path:
+    """Moves the time of all processes, as soon as somebody writes it."""
+    return tmp_path / "clock"
+
+
+@pytest.fixture
 async def ctx(
-    open_database: OpenDatabase, tokens: FakeIntrospector, ticket_key: Ed25519PrivateKey
+    open_database: OpenDatabase,
+    tokens: FakeIntrospector,
+    shift_file: Path,
+    ticket_key: Ed25519PrivateKey,
 ) -> VerificationContext:
     """The service's ports on a database of its own."""
-    return assemble(await open_database(SERVICE), tokens, {KEY_ID: ticket_key.public_key()})
+    keys = {KEY_ID: ticket_key.public_key()}
+    return assemble(await open_database(SERVICE), tokens, ShiftedClock(shift_file), keys)
 
 
 @pytest.fixture
 async def second_ctx(
-    ctx: VerificationContext, tokens: FakeIntrospector
+    ctx: VerificationContext, tokens: FakeIntrospector, shift_file: Path
 ) -> AsyncIterator[VerificationContext]:
     """The same service as another process would hold it: an engine of its own, the same data."""
     database = Database(ctx.db.url)
-    yield assemble(database, tokens, ctx.ticket_keys)
+    yield assemble(database, tokens, ShiftedClock(shift_file), ctx.ticket_keys)
     await database.close()
 
 

@@ -140,7 +140,8 @@ def test_only_the_edge_is_reached_from_outside_and_only_from_this_machine(
         for network in compose["networks"]
     }
     assert members["outside"] == {"edge"}
-    assert members["outgoing"] == {"gateway-adapters", "gateway-adapters-worker"}
+    reach_out = ("gateway-adapters", "gateway-adapters-worker", "orders", "orders-worker")
+    assert members["outgoing"] == {*reach_out}, "channels, and distributors' webhooks"
     assert {"postgres", "rabbitmq"} <= members["data"]
     assert members["data"].isdisjoint({"edge", "alipay", "sms"})
     assert members["services"].isdisjoint({"postgres", "rabbitmq"})

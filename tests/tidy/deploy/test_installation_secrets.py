@@ -30,7 +30,9 @@ Container = Mapping[str, Any]
 
 PLAIN: Final = {"SHANMEN_ADDRESS", "SHANMEN_PORT", "LOG_LEVEL"}
 """What env.example may give a value to."""
-OPTIONAL: Final = re.compile(r"ALIPAY_SIMULATOR_|SHANMEN_SIMULATOR_|SHANMEN_SMS_")
+OPTIONAL: Final = re.compile(
+    r"ALIPAY_SIMULATOR_|SHANMEN_SIMULATOR_|SHANMEN_SMS_|SMS$|OPERATIONS_PHONE$"
+)
 USED: Final = re.compile(r"(?<!\$)\$\{(\w+)(?::([-?])([^}]*))?\}")
 SECRET: Final = re.compile(r"PASSWORD|TOKEN|KEY|SECRET|^ALIPAY|SEED")
 

@@ -195,6 +195,24 @@ async def test_a_process_that_lacks_its_settings_says_which(tmp_path: Path) -> N
     assert "Traceback" not in said
 
 
+async def test_a_process_whose_clock_was_moved_badly_says_so(
+    open_database: OpenDatabase, rabbitmq_server: RabbitServer, tmp_path: Path
+) -> None:
+    file = tmp_path / "clock"
+    file.write_text("tomorrow")
+    variables = {
+        "DATABASE_URL": (await open_database(MAKER)).url,
+        "AMQP_URL": rabbitmq_server.url,
+        "CLOCK_SHIFT_FILE": str(file),
+    }
+    async with process("maker", "worker", **variables) as worker:
+        assert worker.stderr is not None
+        said = (await worker.stderr.read()).decode()
+        assert await ended(worker) == 1
+    assert f"{file} must hold one number of seconds" in said
+    assert "Traceback" not in said
+
+
 async def test_a_health_check_believes_a_recent_heartbeat(tmp_path: Path) -> None:
     async def check(beat: Path) -> int:
         variables = {"DATABASE_URL": "postgresql+asyncpg://nowhere", "HEARTBEAT_FILE": str(beat)}

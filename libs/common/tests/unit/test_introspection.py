@@ -1,10 +1,13 @@
 """Who a token stands for, asked over HTTP: remembered for a minute, outliving short outages."""
 
+import itertools
 import time
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 
 import httpx
 import pytest
+from fastapi import Depends, FastAPI
 
 from shanmen.common.auth import (
     CACHE_S,
@@ -13,8 +16,10 @@ from shanmen.common.auth import (
     PrincipalKind,
     RemoteIntrospector,
     hash_token,
+    requires,
 )
 from shanmen.common.errors import Unavailable
+from shanmen.common.http.calls import changes
 from shanmen.common.testing.principals import principal
 
 
@@ -73,6 +78,56 @@ async def test_it_is_asked_again_after_a_minute(
     let_time_pass(tokens, CACHE_S + 1)
     await tokens.introspect("shm_1")
     assert len(catalog.asked) == 2
+
+
+async def test_a_fresh_answer_is_never_a_remembered_one(
+    tokens: RemoteIntrospector, catalog: Catalog
+) -> None:
+    who = catalog.known["shm_1"]
+    assert await tokens.introspect("shm_1") == who
+    assert await tokens.introspect("shm_1", fresh=True) == who
+    assert len(catalog.asked) == 2
+    catalog.is_down = True
+    with pytest.raises(Unavailable):
+        await tokens.introspect("shm_1", fresh=True)
+    assert await tokens.introspect("shm_1") == who, "others may still be served from memory"
+    catalog.is_down = False
+    del catalog.known["shm_1"]
+    assert await tokens.introspect("shm_1") == who
+    assert await tokens.introspect("shm_1", fresh=True) is None
+    assert await tokens.introspect("shm_1") is None, "what was learnt is remembered"
+
+
+async def test_a_route_that_wants_fresh_answers_gets_them(
+    tokens: RemoteIntrospector, catalog: Catalog
+) -> None:
+    app = FastAPI()
+    app.state.context = SimpleNamespace(tokens=tokens)
+
+    def answer() -> None:
+        return None
+
+    for fresh in (False, True):
+        reading, writing = (guard("orders:write", fresh=fresh) for guard in (requires, changes))
+        app.get(f"/{fresh}", dependencies=[Depends(reading)])(answer)
+        app.post(f"/{fresh}", dependencies=[Depends(writing)])(answer)
+    asked: dict[tuple[str, str], int] = {}
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app),
+        base_url="http://test",
+        headers={"Authorization": "Bearer shm_1"},
+    ) as client:
+        await client.get("/False")
+        for method, path in itertools.product(("GET", "POST"), ("/False", "/True")):
+            before = len(catalog.asked)
+            assert (await client.request(method, path)).status_code == 200
+            asked[method, path] = len(catalog.asked) - before
+    assert asked == {
+        ("GET", "/False"): 0,
+        ("GET", "/True"): 1,
+        ("POST", "/False"): 0,
+        ("POST", "/True"): 1,
+    }
 
 
 async def test_an_unknown_token_is_asked_for_each_time(

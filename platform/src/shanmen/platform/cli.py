@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -18,6 +19,17 @@ if TYPE_CHECKING:
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 dead_letters = typer.Typer(no_args_is_help=True, help="Events that were given up on.")
 app.add_typer(dead_letters, name="dead-letters")
+clock = typer.Typer(no_args_is_help=True, help="The time of this installation.")
+app.add_typer(clock, name="clock")
+audit = typer.Typer(help="The trail of what people did.")
+app.add_typer(audit, name="audit")
+
+
+@audit.callback()
+def trail() -> None:
+    """Commands about the audit trail."""
+
+
 console: Final = Console(highlight=False)
 
 
@@ -84,6 +96,21 @@ def status() -> None:
 
 
 @app.command()
+def check(
+    mode: Annotated[str | None, typer.Option(help="single or up; else the one that runs")] = None,
+    json: Annotated[Path | None, typer.Option(help="also write the report to this file")] = None,
+    quiet_within: Annotated[
+        float, typer.Option(min=0, help="seconds to wait until nothing is on its way")
+    ] = 30,
+) -> None:
+    """Look whether every invariant holds in the running installation; exits 1 if one does not."""
+    from shanmen.platform.checks.command import run_check  # noqa: PLC0415
+
+    if not asyncio.run(run_check(console, mode, json, quiet_within)):
+        raise typer.Exit(1)
+
+
+@app.command()
 def bench(
     json: Annotated[Path | None, typer.Option(help="also write all figures to this file")] = None,
 ) -> None:
@@ -91,6 +118,31 @@ def bench(
     from shanmen.platform.bench.command import run_bench  # noqa: PLC0415
 
     asyncio.run(run_bench(console, json))
+
+
+@clock.command("show")
+def show_clock() -> None:
+    """Show what time it is for this installation."""
+    from shanmen.platform.localclock import local_shift  # noqa: PLC0415
+    from shanmen.platform.servers.state import StateDir  # noqa: PLC0415
+
+    _show_clock(local_shift(StateDir.of_checkout()))
+
+
+@clock.command("advance")
+def advance(
+    duration: Annotated[str, typer.Argument(help="how far: 90s, 15m, 36h, 3d")],
+) -> None:
+    """Move this installation's time forward; there is no way back."""
+    from shanmen.platform.localclock import advance_clock, read_duration  # noqa: PLC0415
+    from shanmen.platform.servers.state import StateDir  # noqa: PLC0415
+
+    _show_clock(advance_clock(StateDir.of_checkout(), read_duration(duration)))
+
+
+def _show_clock(ahead: timedelta) -> None:
+    now = datetime.now(UTC) + ahead
+    console.print(f"{now.isoformat(timespec='seconds')}, ahead by {ahead}")
 
 
 def _show_status(rows: "Sequence[ProcessStatus]") -> None:
@@ -127,6 +179,22 @@ def redrive(
 
     moved = asyncio.run(redrive_dead_letters(queue, ids or None))
     console.print(f"{moved} event(s) sent back to {queue}.")
+
+
+@audit.command("verify")
+def verify_audit(
+    head: Annotated[
+        str | None, typer.Option(help="a head noted earlier, seq:hash, that must still be there")
+    ] = None,
+) -> None:
+    """Look whether the audit trail is whole; exits 1 and names the first bad row if not."""
+    from shanmen.platform.trail import verify_trail  # noqa: PLC0415
+
+    end, fault = asyncio.run(verify_trail(head))
+    if fault is not None:
+        console.print(f"[bold red]Row {fault.seq}:[/] {fault.problem}.")
+        raise typer.Exit(1)
+    console.print(f"The audit trail is whole. Note its head: {end.seq}:{end.hash}", soft_wrap=True)
 
 
 @app.command()

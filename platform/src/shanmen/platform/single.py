@@ -10,7 +10,7 @@ import httpx
 
 from shanmen.common.app import create_app
 from shanmen.common.broker.local import LocalTransport
-from shanmen.common.clock import SystemClock
+from shanmen.common.clock import open_clock
 from shanmen.common.db import Database
 from shanmen.common.service import Running, open_service, run_background
 from shanmen.common.serving import serve_http
@@ -22,6 +22,7 @@ from shanmen.platform.installation import (
     Installation,
     ports_from_environment,
 )
+from shanmen.platform.localclock import shift_file
 from shanmen.platform.sample import Sample, ensure_sample
 from shanmen.platform.servers.ports import LOOPBACK, require_free_port
 from shanmen.platform.servers.postgres import EmbeddedPostgres
@@ -97,7 +98,7 @@ async def _serve(
                 service,
                 installation.settings(service, alipay_public_key=alipay_public_key),
                 transport,
-                SystemClock(),
+                open_clock(str(shift_file(installation.state))),
             )
         )
         for service in SERVICES

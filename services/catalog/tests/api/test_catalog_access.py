@@ -7,6 +7,7 @@ import httpx
 from fastapi.routing import APIRoute
 from sqlalchemy import text
 
+from shanmen.catalog.domain import AccountRole
 from shanmen.catalog.main import SERVICE
 from shanmen.catalog.tables import PARTIES, PRODUCTS
 from shanmen.common.db import Database
@@ -40,6 +41,8 @@ ROUTES = [
     ("POST", "/internal/reservations", "stock:reserve"),
     ("POST", "/internal/introspect", "tokens:introspect"),
     ("GET", "/internal/accounts/{account_id}", "accounts:read"),
+    ("GET", "/internal/contacts/{party_id}", "contacts:read"),
+    ("GET", "/internal/receivers/{spot_id}", "receivers:read"),
 ]
 EVERY_SCOPE = {scope for _, _, scope in ROUTES}
 
@@ -149,6 +152,33 @@ async def test_the_gateway_gets_an_account_in_full(
         "agreement_no": "20260001",
     }
     assert (await client.get(f"{path}acc_none", headers=service)).status_code == 404
+
+
+async def test_the_gateway_gets_a_phone_in_full(
+    client: httpx.AsyncClient, market: "Market", bearer: Bearer
+) -> None:
+    reachable = await market.distributor(contact_phone="+8613800000000")
+    silent = await market.spot()
+    service = bearer("service", scopes=["contacts:read"])
+    for party_id, phone in ((reachable, "+8613800000000"), (silent, None)):
+        found = await client.get(f"/internal/contacts/{party_id}", headers=service)
+        assert found.json() == {"party_id": party_id, "phone": phone}
+    assert (await client.get("/internal/contacts/spt_none", headers=service)).status_code == 404
+
+
+async def test_settlement_gets_the_account_that_a_spot_is_paid_to_now(
+    client: httpx.AsyncClient, market: "Market", bearer: Bearer
+) -> None:
+    spot, unpaid = await market.spot(), await market.spot(with_account=False)
+    distributor = await market.distributor()
+    newest = await market.account(spot, AccountRole.RECEIVE, account_no="2088000000000009")
+    service = bearer("service", scopes=["receivers:read"])
+    found = await client.get(f"/internal/receivers/{spot}", headers=service)
+    account = {"account_id": newest, "channel": "alipay"}
+    assert found.json() == {"spot_id": spot, "account": account}
+    for nobody in (unpaid, distributor, "spt_none"):
+        answer = await client.get(f"/internal/receivers/{nobody}", headers=service)
+        assert (nobody, answer.status_code) == (nobody, 404)
 
 
 async def test_reservations_over_http_answer_for_each(

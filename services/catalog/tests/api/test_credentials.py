@@ -72,6 +72,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"kind": "operator", "expires_at": "2026-11-01T03:59:59Z"}, "body.expires_at"),
     ({"kind": "operator", "expires_at": "2027-01-01T00:00:00"}, "body.expires_at"),
     ({"kind": "operator", "label": ""}, "body.label"),
+    ({"kind": "spot", "party_id": "SPOT", "person": "张三"}, "body.person"),
     ({"kind": "service"}, "body.kind"),
 ]
 
@@ -88,6 +89,26 @@ async def test_bad_fields_are_named(
         assert (body, answer.status_code) == (body, 422), answer.text
         assert (body, answer.json()["errors"][0]["field"]) == (body, field)
     assert await market.rows(CREDENTIALS) == []
+
+
+async def test_an_operator_mints_for_itself_only(
+    client: httpx.AsyncClient, market: "Market", bearer: Bearer
+) -> None:
+    zhang = bearer("operator", person="张三")
+    own = await mint(client, zhang, kind="operator")
+    assert (own.status_code, own.json()["person"]) == (201, "张三")
+    other = await mint(client, zhang, kind="operator", person="李四")
+    assert other.status_code == 422, "nobody makes a second person of themselves"
+
+
+async def test_a_narrow_operators_token_makes_no_wider_one(
+    client: httpx.AsyncClient, market: "Market", bearer: Bearer
+) -> None:
+    narrow = bearer("operator", scopes={"credentials:write", "parties:read"})
+    wider = await mint(client, narrow, kind="operator", scopes=["money:approve"])
+    assert (wider.status_code, wider.json()["errors"][0]["field"]) == (422, "body.scopes")
+    same = await mint(client, narrow, kind="operator")
+    assert same.json()["scopes"] == ["credentials:write", "parties:read"]
 
 
 async def test_a_reseller_needs_its_name(

@@ -1,14 +1,18 @@
 """The tables: migrations match them, and their constraints hold what must never happen."""
 
+import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
-from sqlalchemy import Table, insert
+from alembic import command
+from sqlalchemy import Table, insert, select, text
 from sqlalchemy.exc import IntegrityError
 
 from shanmen.catalog.main import SERVICE
 from shanmen.catalog.tables import ACCOUNTS, CREDENTIALS, PRODUCTS, STOCK
-from shanmen.common.migrate import check
+from shanmen.common.db import Database
+from shanmen.common.migrate import alembic_config, check
+from shanmen.common.testing.databases import TemplateDatabases
 from shanmen.common.testing.fixtures import FreshDatabase
 
 if TYPE_CHECKING:
@@ -17,6 +21,43 @@ if TYPE_CHECKING:
 
 async def test_migrations_and_tables_agree(fresh_database: FreshDatabase) -> None:
     check(SERVICE.migrations, SERVICE.metadata, await fresh_database(SERVICE))
+
+
+async def test_operators_who_were_there_before_are_known_by_their_labels(
+    template_databases: TemplateDatabases,
+) -> None:
+    url = await template_databases.empty()
+    config = alembic_config(SERVICE.migrations, SERVICE.metadata, url)
+    await asyncio.to_thread(command.upgrade, config, "0001")
+    database = Database(url)
+    async with database.transaction() as tx:
+        await tx.execute(
+            text(
+                "INSERT INTO parties (party_id, kind, name, time_zone, fee_bps)"
+                " VALUES ('spt_1', 'spot', '黄山', 'Asia/Shanghai', 0)"
+            )
+        )
+        await tx.execute(
+            text(
+                "INSERT INTO credentials"
+                " (credential_id, token_hash, kind, party_id, label, scopes)"
+                " VALUES ('crd_1', '1', 'operator', NULL, '张三', '{}'),"
+                " ('crd_2', '2', 'operator', NULL, '张三', '{}'),"
+                " ('crd_3', '3', 'operator', NULL, '李四', '{}'),"
+                " ('crd_4', '4', 'spot', 'spt_1', '张三', '{}')"
+            )
+        )
+    await asyncio.to_thread(command.upgrade, config, "head")
+    async with database.transaction() as tx:
+        held = await tx.execute(select(CREDENTIALS.c.credential_id, CREDENTIALS.c.person))
+        assert sorted(tuple(row) for row in held) == [
+            ("crd_1", "张三"),
+            ("crd_2", "张三"),
+            ("crd_3", "李四"),
+            ("crd_4", None),
+        ]
+    await database.close()
+    await template_databases.drop(url)
 
 
 IMPOSSIBLE: Final[list[tuple[Table, dict[str, Any], str]]] = [
@@ -33,6 +74,18 @@ IMPOSSIBLE: Final[list[tuple[Table, dict[str, Any], str]]] = [
     (CREDENTIALS, {"credential_id": "crd_2"}, "credentials_token_hash_key"),
     (CREDENTIALS, {"credential_id": "crd_2", "party_id": None}, "credentials_party_check"),
     (CREDENTIALS, {"credential_id": "crd_2", "reseller": "x"}, "credentials_reseller_check"),
+    (CREDENTIALS, {"credential_id": "crd_2", "person": "x"}, "credentials_person_check"),
+    (
+        CREDENTIALS,
+        {"credential_id": "crd_2", "kind": "operator", "party_id": None},
+        "credentials_person_check",
+    ),
+    (
+        CREDENTIALS,
+        {"credential_id": "crd_2", "kind": "operator", "party_id": None, "person": "nobody"}
+        | {"token_hash": "of its own"},
+        "credentials_person_fkey",
+    ),
 ]
 
 

@@ -107,3 +107,14 @@ async def test_the_first_operator_comes_by_command(
     found = await own_tokens.introspect(token)
     assert found is not None
     assert (found.kind, found.party_id, found.scopes) == ("operator", None, SCOPES["operator"])
+    assert found.person == "the first"
+
+
+async def test_a_command_gives_a_person_who_lost_all_tokens_another(
+    market: "Market", own_tokens: OwnTokens
+) -> None:
+    url = market.ctx.db.url
+    tokens = [await mint_operator_token(url, label, "张三") for label in ("laptop", "phone")]
+    found = [await own_tokens.introspect(token) for token in tokens]
+    assert [who and who.person for who in found] == ["张三", "张三"]
+    assert len({who and who.credential_id for who in found}) == 2

@@ -10,6 +10,7 @@ from shanmen.catalog.domain import (
     PRODUCT,
     RESERVATION,
     SCOPES,
+    SERVICE_SCOPES,
     ProductStatus,
     ReservationStatus,
     VisitRule,
@@ -191,5 +192,8 @@ def test_only_sellers_write_orders_and_only_gates_scan() -> None:
     assert having("catalog:write") == {"operator", "spot"}
     assert having("parties:write") == having("ledger:read") == {"operator"}
     assert having("credentials:write") == {"operator", "spot", "distributor"}
-    internal = {"stock:reserve", "accounts:read", "tokens:introspect"}
+    manual = {"money:write", "money:approve", "approvers:write", "audit:read"}
+    assert [having(scope) for scope in sorted(manual)] == [{"operator"}] * len(manual)
+    assert having("webhooks:write") == having("webhooks:read") == {"distributor"}
+    internal = frozenset[str]().union(*SERVICE_SCOPES.values())
     assert not internal & frozenset[str]().union(*SCOPES.values())

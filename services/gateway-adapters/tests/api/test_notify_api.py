@@ -1,13 +1,16 @@
 """The door for channels: what is said to a notification, and what it can and cannot change."""
 
+from datetime import timedelta
+
 import httpx
 import pytest
 
 from shanmen.common.testing.principals import FakeIntrospector
-from shanmen.gateway_adapters.domain import Action, Channel, Outcome
+from shanmen.gateway_adapters.domain.operations import Action, Channel, Outcome
 from shanmen.gateway_adapters.tables import NOTIFICATIONS
 from shanmen.gateway_adapters.testing import Desk, ScriptedChannel
-from shanmen.gateway_adapters.usecases.operating import claim_operations
+from shanmen.gateway_adapters.usecases.claiming import claim_operations
+from shanmen.gateway_adapters.usecases.notifying import forget_disbelieved
 
 SUCCESS = "ntf_1 deb_1 TRADE_SUCCESS 10000"
 
@@ -86,11 +89,31 @@ async def test_it_never_hastens_a_send(
     assert await desk.operation() == before
 
 
-@pytest.mark.parametrize("outcome", [Outcome.OK, Outcome.FINAL])
-async def test_a_finished_one_stays_finished(
-    client: httpx.AsyncClient, desk: Desk, channel: ScriptedChannel, outcome: Outcome
+@pytest.mark.parametrize(
+    "late", [o for o in Outcome if o not in {Outcome.OK, Outcome.UNKNOWN, Outcome.PENDING}]
+)
+async def test_what_has_failed_is_asked_about_and_stays_failed_but_for_a_success(
+    client: httpx.AsyncClient, desk: Desk, channel: ScriptedChannel, late: Outcome
 ) -> None:
-    channel.will_say(outcome)
+    channel.will_say(Outcome.FINAL, late, Outcome.OK)
+    await desk.debit()
+    await desk.work()
+    told = await desk.told()
+    await notify(client, SUCCESS)
+    await desk.work()
+    assert (await desk.operation()).status == "failed"
+    assert await desk.told() == told
+    await notify(client, SUCCESS.replace("ntf_1", "ntf_2"))
+    await desk.work()
+    assert channel.actions == [Action.SEND, Action.QUERY, Action.QUERY]
+    assert (await desk.operation()).status == "succeeded"
+    assert [name for name, _ in await desk.told()] == ["operation_failed", "operation_succeeded"]
+
+
+async def test_what_has_succeeded_stays_so(
+    client: httpx.AsyncClient, desk: Desk, channel: ScriptedChannel
+) -> None:
+    channel.will_say(Outcome.OK)
     await desk.debit()
     await desk.work()
     before, told = await desk.operation(), await desk.told()
@@ -164,3 +187,22 @@ async def test_there_is_no_door_for_other_channels(
     assert (await client.post("/notify/huijinbao", content=b"x")).status_code == 404
     too_long = await client.post("/notify/alipay", content=b"x" * 300_000)
     assert too_long.status_code == 413
+
+
+async def test_what_is_not_believed_is_forgotten_when_it_is_old_or_too_much(
+    client: httpx.AsyncClient, desk: Desk
+) -> None:
+    """Anybody may post; nobody may fill the database by it."""
+    await desk.debit()
+    await notify(client, SUCCESS)
+    keep = desk.ctx.settings.disbelieved_rows
+    desk.ctx.settings.disbelieved_rows = 3
+    for number in range(5):
+        await notify(client, f"ntf_1 deb_{number}0 TRADE_SUCCESS 10000")
+    await forget_disbelieved(desk.ctx)
+    kept = [row.number for row in await desk.rows(NOTIFICATIONS)]
+    assert kept == ["deb_1", "deb_20", "deb_30", "deb_40"]
+    desk.ctx.settings.disbelieved_rows = keep
+    desk.clock.advance(timedelta(days=desk.ctx.settings.disbelieved_days))
+    await forget_disbelieved(desk.ctx)
+    assert [row.number for row in await desk.rows(NOTIFICATIONS)] == ["deb_1"]

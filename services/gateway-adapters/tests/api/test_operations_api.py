@@ -1,13 +1,21 @@
 """What operators see of operations and balances, and that nobody else does."""
 
+from datetime import timedelta
+
 import httpx
 import pytest
 
 from shanmen.common.testing.principals import FakeIntrospector, principal
-from shanmen.gateway_adapters.domain import Outcome
+from shanmen.gateway_adapters.domain.operations import Outcome
 from shanmen.gateway_adapters.testing import Desk, ScriptedChannel, answer
 
-ROUTES = ("/v1/operations", "/v1/operations/deb_1", "/v1/balances", "/v1/notifications")
+ROUTES = (
+    "/v1/operations",
+    "/v1/operations/deb_1",
+    "/v1/balances",
+    "/v1/notifications",
+    "/v1/circuits",
+)
 
 
 async def test_an_operation_is_shown_with_every_attempt(
@@ -98,6 +106,34 @@ async def test_operations_are_filtered(
     await desk.debit("deb_2", order_no="ord_2")
     page = (await operator.get("/v1/operations", params=query)).json()
     assert [item["operation_id"] for item in page["items"]] == found
+
+
+async def test_operations_are_found_by_their_debit_and_since_when_they_are_parked(
+    operator: httpx.AsyncClient, desk: Desk, channel: ScriptedChannel
+) -> None:
+    async def found(**query: str) -> list[str]:
+        page = (await operator.get("/v1/operations", params=query)).json()
+        return [item["operation_id"] for item in page["items"]]
+
+    channel.will_say(Outcome.FUNDS)
+    await desk.debit()
+    await desk.work()
+    before = (await desk.operation()).finished_at
+    channel.will_say(Outcome.FUNDS)
+    await desk.refund()
+    await desk.work_after(60)
+    await desk.debit("deb_2")
+    assert await found(original_operation_id="deb_1") == ["ref_1"]
+    assert await found(parked_since=before.isoformat()) == ["ref_1", "deb_1"]
+    later = before + timedelta(seconds=30)
+    assert await found(parked_since=later.isoformat()) == ["ref_1"]
+
+
+async def test_one_that_was_given_up_says_so(operator: httpx.AsyncClient, desk: Desk) -> None:
+    await desk.debit()
+    assert (await operator.get("/v1/operations/deb_1")).json()["abandoned_at"] is None
+    await desk.cancel()
+    assert (await operator.get("/v1/operations/deb_1")).json()["abandoned_at"] is not None
 
 
 @pytest.mark.parametrize("path", ROUTES)

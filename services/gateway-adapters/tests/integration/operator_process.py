@@ -11,7 +11,7 @@ import signal
 from shanmen.common.clock import SystemClock
 from shanmen.common.db import Database
 from shanmen.common.testing.principals import FakeIntrospector
-from shanmen.gateway_adapters.domain import Channel
+from shanmen.gateway_adapters.domain.operations import Channel
 from shanmen.gateway_adapters.providers.alipay.provider import AlipayProvider
 from shanmen.gateway_adapters.providers.alipay.settings import AlipaySettings
 from shanmen.gateway_adapters.providers.base import Counterparty

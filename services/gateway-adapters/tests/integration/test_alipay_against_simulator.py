@@ -28,7 +28,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from shanmen.common.clock import SystemClock
-from shanmen.gateway_adapters.domain import OperationKind, Outcome
+from shanmen.gateway_adapters.domain.operations import OperationKind, Outcome
 from shanmen.gateway_adapters.providers.alipay.provider import AlipayProvider
 from shanmen.gateway_adapters.providers.alipay.settings import AlipaySettings
 from shanmen.gateway_adapters.providers.base import Counterparty, Instruction

@@ -27,7 +27,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from shanmen.common.clock import ManualClock
-from shanmen.gateway_adapters.domain import Channel, OperationKind, Outcome
+from shanmen.gateway_adapters.domain.operations import Channel, OperationKind, Outcome
 from shanmen.gateway_adapters.providers.alipay.provider import AlipayProvider
 from shanmen.gateway_adapters.providers.alipay.settings import AlipaySettings
 from shanmen.gateway_adapters.providers.base import (

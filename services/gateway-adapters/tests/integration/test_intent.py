@@ -8,7 +8,7 @@ from sqlalchemy import func, select, text
 from shanmen.common.db import Database
 from shanmen.common.errors import NotFound, Unavailable
 from shanmen.common.testing.events import eventually
-from shanmen.gateway_adapters.domain import Action, Channel, OperationKind, Outcome
+from shanmen.gateway_adapters.domain.operations import Action, Channel, OperationKind, Outcome
 from shanmen.gateway_adapters.providers.base import Answer, Instruction
 from shanmen.gateway_adapters.tables import ATTEMPTS, OPERATIONS
 from shanmen.gateway_adapters.testing import (
@@ -19,7 +19,8 @@ from shanmen.gateway_adapters.testing import (
     answer,
     debit,
 )
-from shanmen.gateway_adapters.usecases.operating import call_channel, claim_operations
+from shanmen.gateway_adapters.usecases.claiming import claim_operations
+from shanmen.gateway_adapters.usecases.operating import call_channel
 
 ONE_EACH = {Channel.ALIPAY: 1}
 

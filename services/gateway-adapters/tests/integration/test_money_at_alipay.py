@@ -17,7 +17,7 @@ from shanmen.common.ids import new_id
 from shanmen.common.testing.clients import running_of
 from shanmen.common.testing.events import deliver, eventually
 from shanmen.common.testing.principals import FakeIntrospector, principal
-from shanmen.gateway_adapters.domain import Action, OperationStatus
+from shanmen.gateway_adapters.domain.operations import Action, OperationStatus
 from shanmen.gateway_adapters.main import SERVICE
 from shanmen.gateway_adapters.providers.base import Counterparty
 from shanmen.gateway_adapters.tables import ATTEMPTS, OPERATIONS

@@ -16,7 +16,7 @@ from shanmen.common.app import create_app
 from shanmen.common.ids import new_id
 from shanmen.common.testing.clients import running_of
 from shanmen.common.testing.events import eventually
-from shanmen.gateway_adapters.domain import Action, OperationStatus
+from shanmen.gateway_adapters.domain.operations import Action, OperationStatus
 from shanmen.gateway_adapters.main import SERVICE
 from shanmen.gateway_adapters.tables import NOTIFICATIONS
 from shanmen.gateway_adapters.testing import Desk

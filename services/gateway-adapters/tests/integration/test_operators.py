@@ -11,7 +11,7 @@ from shanmen.common.db import Database
 from shanmen.common.testing.events import deliver, eventually
 from shanmen.common.testing.fixtures import OpenDatabase
 from shanmen.common.testing.principals import FakeIntrospector
-from shanmen.gateway_adapters.domain import Action, Channel, Outcome
+from shanmen.gateway_adapters.domain.operations import Action, Channel, Outcome
 from shanmen.gateway_adapters.main import SERVICE
 from shanmen.gateway_adapters.providers.base import Answer, Instruction
 from shanmen.gateway_adapters.tables import ATTEMPTS, OPERATIONS

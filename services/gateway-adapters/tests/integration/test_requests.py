@@ -8,7 +8,7 @@ import pytest
 from shanmen.common.broker.protocol import Fate
 from shanmen.common.events import Event
 from shanmen.common.testing.events import deliver
-from shanmen.gateway_adapters.domain import Action, Outcome
+from shanmen.gateway_adapters.domain.operations import Action, Outcome
 from shanmen.gateway_adapters.tables import OPERATIONS
 from shanmen.gateway_adapters.testing import Desk, ScriptedChannel, answer, debit, payout, refund
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from shanmen.gateway_adapters.domain import OperationKind, Outcome
+from shanmen.gateway_adapters.domain.operations import OperationKind, Outcome
 from shanmen.gateway_adapters.providers.alipay import answers
 from shanmen.gateway_adapters.providers.alipay.client import VerifiedAnswer
 from shanmen.gateway_adapters.providers.alipay.outcomes import Method

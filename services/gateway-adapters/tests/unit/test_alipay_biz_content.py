@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
-from shanmen.gateway_adapters.domain import OperationKind
+from shanmen.gateway_adapters.domain.operations import OperationKind
 from shanmen.gateway_adapters.providers.alipay import biz_content
 from shanmen.gateway_adapters.providers.alipay.biz_content import InstructionUnfit
 from shanmen.gateway_adapters.providers.alipay.outcomes import Method

@@ -5,7 +5,7 @@ Each line is `sub-code outcome`; a line of its own on purpose, so that a change 
 
 import pytest
 
-from shanmen.gateway_adapters.domain import Outcome
+from shanmen.gateway_adapters.domain.operations import Outcome
 from shanmen.gateway_adapters.providers.alipay import outcomes
 from shanmen.gateway_adapters.providers.alipay.outcomes import Method
 

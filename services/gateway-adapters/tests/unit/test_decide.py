@@ -9,15 +9,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from shanmen.gateway_adapters.domain import (
-    Action,
+from shanmen.gateway_adapters.domain.operations import Action, OperationKind, Outcome
+from shanmen.gateway_adapters.domain.policy import (
     Attempt,
     Finish,
     Next,
-    OperationKind,
-    Outcome,
     Policy,
+    abandon,
     decide,
+    next_recheck,
     resume,
 )
 
@@ -147,6 +147,121 @@ def test_what_follows(kind: OperationKind, attempts: str, expected: str) -> None
     assert written(step) == expected
 
 
+WHEN_ABANDONED = [
+    # The answer to a send that was under way when it was given up.
+    ("S=ok@3", "succeeded/ok"),
+    ("S=final@3", "failed/final"),
+    ("S=unknown@3", "Q@13"),
+    ("S=pending@3", "Q@13"),
+    ("S=lost@3", "Q@13"),
+    ("S=absent@3", "Q@13"),
+    ("S=funds@3", "C@3"),
+    ("S=config@3", "C@3"),
+    ("S=throttled@3", "C@4"),
+    ("S=conflict@3", "parked/conflict"),
+    # The same where an earlier send may still be carried out.
+    ("S=unknown@0 Q=absent@10 Q=absent@40 S=funds@41", "Q@51"),
+    ("S=unknown@0 Q=absent@10 Q=absent@40 S=config@41", "Q@51"),
+    ("S=unknown@0 Q=absent@10 Q=absent@40 S=throttled@41", "Q@42"),
+    ("S=unknown@0 Q=absent@10 Q=absent@40 S=final@41", "Q@41"),
+    # Asked about first, and then cancelled unless that is a certain end.
+    ("S=unknown@0 Q=ok@10", "succeeded/ok"),
+    ("S=unknown@0 Q=final@10", "failed/final"),
+    ("S=unknown@0 Q=pending@10", "C@10"),
+    ("S=unknown@0 Q=unknown@10", "C@10"),
+    ("S=unknown@0 Q=lost@10", "C@10"),
+    ("S=unknown@0 Q=absent@10", "C@10"),
+    ("S=unknown@0 Q=funds@10", "C@10"),
+    ("S=unknown@0 Q=config@10", "C@10"),
+    ("S=unknown@0 Q=throttled@10", "Q@11"),
+    ("S=unknown@0 Q=throttled@10 Q=throttled@11", "Q@13"),
+    ("S=unknown@0 Q=conflict@10", "parked/conflict"),
+    ("S=funds@0 Q=absent@10", "C@10"),
+    # What a cancellation comes to.
+    ("S=unknown@0 Q=unknown@10 C=ok@11", "failed/final"),
+    ("S=unknown@0 Q=unknown@10 C=unknown@11", "Q@21"),
+    ("S=unknown@0 Q=unknown@10 C=pending@11", "Q@21"),
+    ("S=unknown@0 Q=unknown@10 C=lost@11", "Q@21"),
+    ("S=unknown@0 Q=unknown@10 C=funds@11", "Q@21"),
+    ("S=unknown@0 Q=unknown@10 C=final@11", "Q@21"),
+    ("S=unknown@0 Q=unknown@10 C=absent@11", "Q@21"),
+    ("S=unknown@0 Q=unknown@10 C=throttled@11", "C@12"),
+    ("S=unknown@0 Q=unknown@10 C=config@11", "parked/config"),
+    ("S=unknown@0 Q=unknown@10 C=conflict@11", "parked/conflict"),
+    # Turns of a query and a cancellation, at growing distances.
+    ("S=unknown@0 Q=unknown@10 C=unknown@11 Q=unknown@21", "C@21"),
+    ("S=unknown@0 Q=unknown@10 C=unknown@11 Q=unknown@21 C=lost@22", "Q@52"),
+    ("S=unknown@0 Q=lost@1 C=lost@2 Q=lost@3 C=lost@4 Q=lost@5 C=lost@6", "Q@126"),
+    # Nothing to cancel: certain if no send is in doubt, else only if queries say so twice.
+    ("S=funds@0 C=absent@5", "failed/final"),
+    ("S=throttled@0 C=absent@5", "failed/final"),
+    ("S=unknown@0 Q=absent@10 C=absent@11", "Q@40"),
+    ("S=unknown@0 Q=absent@10 C=absent@11 Q=absent@20", "Q@40"),
+    ("S=unknown@0 Q=absent@10 C=absent@11 Q=absent@40", "failed/final"),
+    ("S=unknown@0 Q=absent@10 Q=absent@40 C=absent@41", "failed/final"),
+    ("S=unknown@0 Q=unknown@10 C=absent@11 Q=absent@21", "Q@51"),
+    ("S=unknown@0 Q=absent@10 C=absent@11 Q=unknown@40", "C@40"),
+    ("S=unknown@0 Q=absent@10 C=absent@11 Q=ok@40", "succeeded/ok"),
+    ("S=conflict@0 Q=absent@10 C=absent@11", "Q@40"),
+    # The money that a query sees may be undone by a cancellation that is on its way.
+    ("S=unknown@0 Q=unknown@10 C=unknown@11 Q=ok@21", "Q@41"),
+    ("S=unknown@0 Q=unknown@10 C=lost@11 Q=ok@21 Q=ok@41", "succeeded/ok"),
+    ("S=unknown@0 Q=unknown@10 C=lost@11 Q=ok@21 Q=final@41", "failed/final"),
+    ("S=unknown@0 Q=unknown@10 C=funds@11 Q=ok@21", "succeeded/ok"),
+    ("S=unknown@0 Q=unknown@10 C=absent@11 Q=ok@21", "succeeded/ok"),
+]
+
+
+@pytest.mark.parametrize(("attempts", "expected"), WHEN_ABANDONED)
+def test_what_follows_once_it_is_given_up(attempts: str, expected: str) -> None:
+    step = decide(OperationKind.DEBIT, history(attempts), POLICY, since=START, abandoned=True)
+    assert written(step) == expected
+
+
+def test_every_answer_to_every_action_is_in_the_table() -> None:
+    lasts = {attempts.split()[-1].partition("@")[0] for attempts, _ in WHEN_ABANDONED}
+    assert lasts == {f"{a}={o}" for a in LETTERS for o in ("lost", *Outcome)}
+
+
+@pytest.mark.parametrize(
+    ("attempts", "expected"),
+    [
+        ("", "failed/final"),
+        ("S=unknown@0", "Q@500"),
+        ("S=lost@0", "Q@500"),
+        ("S=unknown@0 Q=absent@10 Q=absent@40", "Q@500"),
+        ("S=unknown@0 Q=absent@10 Q=absent@40 S=funds@41", "Q@500"),
+        ("S=conflict@0", "Q@500"),
+        ("S=funds@0", "C@500"),
+        ("S=config@0", "C@500"),
+        ("S=throttled@0", "C@500"),
+    ],
+)
+def test_how_it_is_given_up(attempts: str, expected: str) -> None:
+    assert written(abandon(history(attempts), START + timedelta(seconds=500))) == expected
+
+
+@pytest.mark.parametrize(
+    ("at_s", "outcome", "expected_s"),
+    [
+        (0, None, 60),
+        (60, Outcome.ABSENT, 600),
+        (61, Outcome.UNKNOWN, 600),
+        (5_000, Outcome.ABSENT, None),  # nobody asked for long: the later ages are over, too
+        (600, Outcome.ABSENT, None),
+        (600, Outcome.FINAL, None),
+        (600, Outcome.UNKNOWN, 4_200),
+        (600, Outcome.THROTTLED, 4_200),
+        (600, Outcome.PENDING, 4_200),
+    ],
+)
+def test_when_a_failed_one_is_asked_about_again(
+    at_s: float, outcome: Outcome | None, expected_s: float | None
+) -> None:
+    at = next_recheck(START, START + timedelta(seconds=at_s), (60, 600), outcome=outcome)
+    assert at == (None if expected_s is None else START + timedelta(seconds=expected_s))
+
+
 PAST_THE_WINDOW = [
     ("S=unknown@0 Q=unknown@86400", "Q@86430", "Q@86430"),
     ("S=unknown@0 Q=unknown@86401", "Q@86431", "parked/unknown"),
@@ -177,16 +292,17 @@ def test_the_window_begins_anew_when_a_person_asks_again() -> None:
     assert written(step) == "Q@200011"
 
 
-def test_jitter_spreads_throttled_calls_and_nothing_else() -> None:
+def test_jitter_spreads_growing_delays_by_a_fifth_at_most() -> None:
     def with_jitter(attempts: str) -> str:
         return written(
             decide(OperationKind.DEBIT, history(attempts), POLICY, since=START, jitter=0.5)
         )
 
-    assert with_jitter("S=throttled@0") == "S@1.5"
-    assert with_jitter("S=throttled@0 S=throttled@1 S=throttled@3") == "S@10.5"
-    assert with_jitter("S=unknown@0") == "Q@10"
-    assert with_jitter("S=unknown@0 Q=absent@10") == "Q@40"
+    assert with_jitter("S=throttled@0") == "S@1.1"
+    assert with_jitter("S=throttled@0 S=throttled@1 S=throttled@3") == "S@8.5"
+    assert with_jitter("S=unknown@0") == "Q@11"
+    assert with_jitter("S=unknown@0 Q=unknown@11") == "Q@44"
+    assert with_jitter("S=unknown@0 Q=absent@10") == "Q@40"  # a grace is no growing delay
 
 
 @pytest.mark.parametrize(

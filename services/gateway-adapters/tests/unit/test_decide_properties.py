@@ -3,21 +3,18 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import takewhile
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from shanmen.gateway_adapters.domain import (
+from shanmen.gateway_adapters.domain.operations import (
     Action,
-    Attempt,
-    Finish,
-    Next,
     OperationKind,
     OperationStatus,
     Outcome,
-    Policy,
-    decide,
 )
+from shanmen.gateway_adapters.domain.policy import Attempt, Finish, Next, Policy, abandon, decide
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
 POLICY = Policy()
@@ -127,16 +124,53 @@ def test_the_distance_between_queries_never_shrinks(said: list[Outcome | None]) 
     assert delays[0] > timedelta()
 
 
+@given(attempts=histories(), jitter=st.floats(0, 0.999))
+def test_once_given_up_it_is_never_sent(attempts: list[Attempt], jitter: float) -> None:
+    step = decide(
+        OperationKind.DEBIT, attempts, POLICY, since=START, abandoned=True, jitter=jitter
+    )
+    assert isinstance(step, Finish) or step.action is not Action.SEND
+    first = abandon(attempts, attempts[-1].at)
+    assert isinstance(first, Next)
+    assert first.action is not Action.SEND
+
+
+@given(attempts=histories())
+def test_given_up_it_ends_for_certain_or_keeps_asking(attempts: list[Attempt]) -> None:
+    """But for what only a person can put right."""
+    step = decide(OperationKind.DEBIT, attempts, POLICY, since=START, abandoned=True)
+    last = attempts[-1]
+    if isinstance(step, Next):
+        assert step.at >= last.at
+    elif step.status is OperationStatus.PARKED:
+        assert last.outcome in {Outcome.CONFLICT, Outcome.CONFIG}
+    elif step.status is OperationStatus.SUCCEEDED:
+        assert last.outcome is Outcome.OK
+        assert last.action is not Action.CANCEL
+    elif last.outcome is Outcome.ABSENT:
+        sends = [attempt for attempt in attempts if attempt.action is Action.SEND]
+        run = list(takewhile(lambda a: a.outcome is Outcome.ABSENT, reversed(attempts)))
+        assert Action.CANCEL in {attempt.action for attempt in run}
+        if any(send.outcome in DOUBTFUL for send in sends):
+            asked = [attempt.at for attempt in run if attempt.action is Action.QUERY]
+            assert asked[0] - asked[-1] >= timedelta(seconds=30)
+    else:
+        certain = {Action.CANCEL: Outcome.OK, Action.QUERY: Outcome.FINAL}
+        assert last.outcome is certain.get(last.action, Outcome.FINAL)
+
+
 @dataclass
 class ModelChannel:
     """A channel as the policy may assume it: it carries a number out once, and does not lie.
 
     A send is told or not, carried out at once, within the grace, or never; a query sees what has
-    been carried out by then, or is not answered.
+    been carried out by then, or is not answered. A cancellation undoes what has been carried out
+    by then, at once or within the grace.
     """
 
     fates: Iterator[str]
     moved_at: datetime | None = None
+    undone_at: datetime | None = None
     sent: int = 0
     refused: bool = field(default=False)
 
@@ -144,9 +178,9 @@ class ModelChannel:
         fate = next(self.fates, "told")
         has_moved = self.moved_at is not None and self.moved_at <= now
         if action is Action.QUERY:
-            if fate in {"lost", "late"}:
-                return None
-            return Outcome.OK if has_moved else Outcome.ABSENT
+            return self._query(fate, now, has_moved=has_moved)
+        if action is Action.CANCEL:
+            return self._cancel(fate, now, has_moved=has_moved)
         self.sent += 1
         if has_moved:
             return None if fate == "lost" else Outcome.OK
@@ -156,6 +190,23 @@ class ModelChannel:
             return Outcome.UNKNOWN
         delay_s = 25 if fate == "late" else 0
         self.moved_at = self.moved_at or now + timedelta(seconds=delay_s)
+        return Outcome.OK if fate == "told" else None
+
+    def _query(self, fate: str, now: datetime, *, has_moved: bool) -> Outcome | None:
+        if fate in {"lost", "late"}:
+            return None
+        if self.undone_at is not None and self.undone_at <= now:
+            return Outcome.FINAL
+        return Outcome.OK if has_moved else Outcome.ABSENT
+
+    def _cancel(self, fate: str, now: datetime, *, has_moved: bool) -> Outcome | None:
+        refusals = {"refused": Outcome.FINAL, "throttled": Outcome.THROTTLED}
+        if fate in {*refusals, "never"}:
+            return refusals.get(fate, Outcome.UNKNOWN)
+        if not has_moved:
+            return Outcome.ABSENT if fate == "told" else None
+        delay_s = 25 if fate == "late" else 0
+        self.undone_at = self.undone_at or now + timedelta(seconds=delay_s)
         return Outcome.OK if fate == "told" else None
 
 
@@ -176,4 +227,32 @@ def test_the_end_is_what_the_channel_did(
         step = decide(kind, attempts, POLICY, since=START)
         assert len(attempts) < 60
     has_moved = channel.moved_at is not None
+    assert step.status is (OperationStatus.SUCCEEDED if has_moved else OperationStatus.FAILED)
+
+
+@example(fates=["lost", "lost", "late"], latency_s=0.0, given_up_after=0, is_calling=True)
+@example(fates=["late", "told", "told"], latency_s=0.2, given_up_after=1, is_calling=False)
+@given(
+    fates=FATES,
+    latency_s=st.sampled_from([0.0, 0.2, 4.0]),
+    given_up_after=st.integers(0, 6),
+    is_calling=st.booleans(),
+)
+def test_the_end_of_what_was_given_up_is_what_the_channel_did(
+    fates: list[str], latency_s: float, given_up_after: int, is_calling: bool
+) -> None:
+    """Given up between two calls, or during one."""
+    channel, attempts = ModelChannel(iter(fates)), list[Attempt]()
+    step: Next | Finish = Next(Action.SEND, START)
+    while isinstance(step, Next):
+        if len(attempts) == given_up_after and not is_calling:
+            step = abandon(attempts, attempts[-1].at if attempts else START)
+            if isinstance(step, Finish):
+                break
+        now = step.at + timedelta(seconds=latency_s)
+        attempts.append(Attempt(step.action, channel.answer(step.action, now), now))
+        abandoned = len(attempts) > given_up_after
+        step = decide(OperationKind.DEBIT, attempts, POLICY, since=START, abandoned=abandoned)
+        assert len(attempts) < 80
+    has_moved = channel.moved_at is not None and channel.undone_at is None
     assert step.status is (OperationStatus.SUCCEEDED if has_moved else OperationStatus.FAILED)

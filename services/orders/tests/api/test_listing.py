@@ -38,6 +38,9 @@ FILTERS: list[tuple[dict[str, Any], list[str]]] = [
     ({"status": "closed_unpaid"}, ["A-2"]),
     ({"status": "awaiting_payment"}, ["A-4", "A-3"]),
     ({"status": "completed"}, []),
+    ({"debit_state": "succeeded"}, ["A-1"]),
+    ({"debit_state": "none", "status": "awaiting_payment"}, ["A-4", "A-3"]),
+    ({"debit_state": "short_of_funds"}, []),
     ({"distributor_order_no": "A-3"}, ["A-3"]),
     ({"distributor_order_no": "A"}, []),
     ({"reseller": "代购甲"}, ["A-3"]),
@@ -73,6 +76,7 @@ async def test_pages_join_up_while_orders_come_in(history: "Shop") -> None:
 
 BAD_QUERIES: list[tuple[dict[str, Any], str]] = [
     ({"status": "lost"}, "query.status"),
+    ({"debit_state": "lost"}, "query.debit_state"),
     ({"placed_from": "2026-11-01T04:00:00"}, "query.placed_from"),
     ({"placed_until": "yesterday"}, "query.placed_until"),
     ({"limit": "0"}, "query.limit"),

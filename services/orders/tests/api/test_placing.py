@@ -44,6 +44,8 @@ async def test_an_order_is_placed(shop: "Shop") -> None:
         "price_fen": 30_000,
         "fee_fen": 60,
         "amount_fen": 30_060,
+        "debited_fen": 0,
+        "refunded_fen": 0,
         "currency": "CNY",
         "status": "awaiting_payment",
         "refund_status": "none",
@@ -51,8 +53,10 @@ async def test_an_order_is_placed(shop: "Shop") -> None:
             "state": "none",
             "reason": None,
             "operation_id": None,
+            "short_since": None,
             "deadline": view["payment"]["deadline"],
         },
+        "cancel_requested_at": None,
         "tickets": [],
         "placed_at": view["placed_at"],
         "updated_at": view["placed_at"],
@@ -61,11 +65,15 @@ async def test_an_order_is_placed(shop: "Shop") -> None:
     assert view["placed_at"].startswith("2026-11-01T04:00:0")
     assert view["payment"]["deadline"].startswith("2026-11-01T04:30:0")  # half an hour
     assert await shop.view(order_no) == view
+    (command,) = shop.stock.taken
+    assert (command.order_no, command.distributor_id, command.quantity) == (order_no, "dst_1", 3)
+
+
+async def test_what_is_told_and_kept_of_placing(shop: "Shop") -> None:
+    order_no = (await shop.place())["order_no"]
     assert await shop.sent(OrderPlaced) == [
         {"order_no": order_no, "distributor_id": "dst_1", "product_id": "prd_1"}
     ]
-    (command,) = shop.stock.taken
-    assert (command.order_no, command.distributor_id, command.quantity) == (order_no, "dst_1", 3)
     (entry,) = (await shop.get(f"/v1/orders/{order_no}/timeline")).json()["entries"]
     assert (
         entry.items()

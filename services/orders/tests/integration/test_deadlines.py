@@ -10,6 +10,7 @@ import pytest
 
 from shanmen.common.clock import ManualClock
 from shanmen.common.testing.events import eventually
+from shanmen.contracts.gateway import CancelRequested
 from shanmen.contracts.orders import OrderClosed
 from shanmen.orders.jobs import JOBS, sweep_deadlines
 from shanmen.orders.ports import OrdersContext
@@ -61,10 +62,38 @@ async def test_exactly_what_is_due_is_closed(shop: "Shop", clock: ManualClock) -
         (refused, "deadline_passed"),
     }
     assert len(closed) == 3
-    causes = [row for row in await shop.rows(TIMELINE) if row["cause"] == "deadline_passed"]
+    asked = await shop.sent(CancelRequested)
+    assert sorted(event["order_no"] for event in asked) == sorted([parked, stuck])
+    wished = [row for row in await shop.rows(TIMELINE) if row["kind"] == "cancel"]
+    assert {(row["order_no"], row["after"], row["cause"], row["actor"]) for row in wished} == {
+        (order_no, "requested", "deadline_passed", "orders") for order_no in (parked, stuck)
+    }
+    rows = await shop.rows(TIMELINE)
+    causes = [row for row in rows if (row["kind"], row["cause"]) == ("order", "deadline_passed")]
     assert {(row["before"], row["after"], row["actor"]) for row in causes} == {
         ("awaiting_payment", "closed_unpaid", "orders")
     }
+
+
+async def test_a_parked_debit_past_the_deadline_is_cancelled_and_then_the_order_closed(
+    shop: "Shop", clock: ManualClock
+) -> None:
+    """The operation says by itself when it is certain, and the reason is still the deadline."""
+    order_no = (await shop.place())["order_no"]
+    operation = await shop.pay(order_no)
+    clock.advance(timedelta(hours=1))
+    await sweep_deadlines(shop.ctx)
+    assert await shop.sent(CancelRequested) == []  # it may be carried out at this moment
+    await shop.told(shop.stuck(operation))
+    assert [await closing.cancel_overdue(shop.ctx) for _ in range(2)] == [1, 0]
+    assert await shop.sent(CancelRequested) == [{"operation_id": operation, "order_no": order_no}]
+    assert (await shop.statuses())[order_no] == "awaiting_payment"
+    assert await shop.held() == [order_no]
+    await shop.told(shop.failed(operation))
+    assert await shop.sent(OrderClosed) == [
+        {"order_no": order_no, "reason": "deadline_passed", "debit_operation_id": operation}
+    ]
+    assert (await shop.view(order_no))["cancel_requested_at"] is not None
 
 
 async def test_a_debit_refused_after_the_deadline_closes_the_order(
@@ -93,15 +122,23 @@ async def test_a_debit_that_succeeds_after_the_deadline_issues_the_order(
 async def test_two_sweepers_close_each_order_once(
     shop: "Shop", second_ctx: OrdersContext, clock: ManualClock
 ) -> None:
-    await asyncio.gather(*(shop.place(f"A-{n}") for n in range(60)))
+    views = await asyncio.gather(*(shop.place(f"A-{n}") for n in range(60)))
+    parked = [view["order_no"] for view in views[:20]]
+    for order_no in parked:
+        await shop.told(shop.stuck(await shop.pay(order_no)))
     clock.advance(timedelta(hours=1))
     counts = await asyncio.gather(
-        *(closing.close_overdue(ctx) for ctx in (shop.ctx, second_ctx) for _ in range(3))
+        *(
+            sweep(ctx)
+            for sweep in (closing.close_overdue, closing.cancel_overdue)
+            for ctx in (shop.ctx, second_ctx)
+            for _ in range(3)
+        )
     )
     assert sum(counts) == 60
-    assert set((await shop.statuses()).values()) == {"closed_unpaid"}
-    assert len(await shop.sent(OrderClosed)) == 60
-    assert await shop.held() == []
+    assert len(await shop.sent(OrderClosed)) == 40
+    assert len(await shop.sent(CancelRequested)) == 20
+    assert await shop.held() == sorted(parked)
 
 
 async def test_more_than_one_sweep_can_hold_are_all_closed(

@@ -9,7 +9,7 @@ from shanmen.common.clock import ManualClock
 from shanmen.common.testing.events import eventually
 from shanmen.contracts.catalog import ReservationUnconfirmed
 from shanmen.contracts.orders import OrderClosed, OrderPlaced
-from shanmen.orders import queries
+from shanmen.orders.queries import orders as queries
 from shanmen.orders.tables import NEVER_PLACED, ORDERS
 
 if TYPE_CHECKING:
@@ -33,7 +33,9 @@ async def test_a_lost_answer_leaves_no_order_and_its_stock_comes_back(shop: "Sho
     assert await shop.rows(ORDERS) == []
     (lost,) = await shop.held()
     await shop.told(question(shop, lost))
-    assert await shop.sent(OrderClosed) == [{"order_no": lost, "reason": "never_placed"}]
+    assert await shop.sent(OrderClosed) == [
+        {"order_no": lost, "reason": "never_placed", "debit_operation_id": None}
+    ]
     assert await shop.held() == []
     shop.stock.loses_answers = False
     placed = await shop.place()  # the distributor asks again, under the same number
@@ -61,7 +63,9 @@ async def test_a_number_that_was_given_up_is_never_written(shop: "Shop") -> None
     answer = await placing
     assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
     assert await shop.rows(ORDERS) == await shop.sent(OrderPlaced) == []
-    assert await shop.sent(OrderClosed) == [{"order_no": late, "reason": "never_placed"}]
+    assert await shop.sent(OrderClosed) == [
+        {"order_no": late, "reason": "never_placed", "debit_operation_id": None}
+    ]
 
 
 async def test_asked_again_about_a_number_given_up_it_is_given_back_again(shop: "Shop") -> None:

@@ -23,9 +23,9 @@ DEBIT_TABLE = """
                     none  requested  short_of_funds  stuck  refused  succeeded
     none             -        x            -           -       -         -
     requested        -        -            x           x       x         x
-    short_of_funds   -        x            -           -       x         x
-    stuck            -        x            -           -       x         x
-    refused          -        x            -           -       -         -
+    short_of_funds   -        x            -           x       x         x
+    stuck            -        x            x           -       x         x
+    refused          -        x            -           -       -         x
     succeeded        -        -            -           -       -         -
 """
 

@@ -92,6 +92,12 @@ OUTCOMES = [
     ("expired/forfeited expired/forfeited", "completed"),
     ("expired/forfeited voided/refunded", "completed"),
     ("expired/forfeited expired/pending", None),
+    ("expired/forfeited expired/refund_failed", None),
+    ("expired/forfeited expired/refunded", "completed"),
+    ("used/pending voided/refund_failed", "completed"),
+    ("used/settled voided/pending expired/pending", "completed"),
+    ("voided/refunded expired/pending", None),
+    ("voided/refund_failed", None),
     ("voided/refunded", "closed_refunded"),
     ("voided/refunded unused/pending", None),
 ]
@@ -113,11 +119,22 @@ def read_outcome(facts: tuple[str, ...]) -> str | None:
         return None
     expired = [one for one in facts if one.startswith("expired")]
     some_used = any(one.startswith("used") for one in facts)
-    nothing_refundable = bool(expired) and all(one == "expired/forfeited" for one in expired)
-    return "completed" if some_used or nothing_refundable else None
+    nothing_to_refund = "expired/forfeited" in expired and not (
+        {"expired/pending", "expired/refund_failed"} & {*expired}
+    )
+    return "completed" if some_used or nothing_to_refund else None
 
 
 @pytest.mark.parametrize("size", [0, 1, 2, 3])
 def test_every_issued_order_of_up_to_three_entitlements(size: int) -> None:
     for facts in combinations_with_replacement(LEGAL, size):
         assert outcome([facts_of(one) for one in facts]) == read_outcome(facts), facts
+
+
+FINAL = ["used/settled", "expired/refunded", "expired/forfeited", "voided/refunded"]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4])
+def test_when_nothing_can_happen_any_more_there_is_a_conclusion(size: int) -> None:
+    for facts in combinations_with_replacement(FINAL, size):
+        assert outcome([facts_of(one) for one in facts]) is not None, facts

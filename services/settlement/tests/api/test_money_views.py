@@ -54,6 +54,9 @@ async def test_an_operator_sees_everything(told: "Story", client_as: "ClientAs")
         "issued_at": "2026-11-01T04:00:00Z",
         "used_at": "2026-11-01T04:00:00Z",
         "settled_at": "2026-11-01T04:00:00Z",
+        "refund_id": None,
+        "refunded_fen": None,
+        "lapsed_at": None,
     }
 
 

@@ -8,13 +8,21 @@ from typing import TYPE_CHECKING
 import pytest
 
 from shanmen.common.broker.protocol import Fate
-from shanmen.common.events import Message
+from shanmen.common.events import Event, Message
 from shanmen.common.inbox import Inbox
 from shanmen.common.testing.events import deliver, message_of
-from shanmen.contracts.gateway import PayoutRequested
-from shanmen.contracts.settlement import EntitlementSettled
+from shanmen.contracts.gateway import PayoutRequested, RefundRequested
+from shanmen.contracts.settlement import EntitlementRefunded, EntitlementSettled
+from shanmen.contracts.terms import RefundRule
 from shanmen.settlement.events import SUBSCRIPTIONS
-from shanmen.settlement.tables import DEBITS, ENTITLEMENTS, PAYOUT_LINES, PAYOUTS, POSTINGS
+from shanmen.settlement.tables import (
+    DEBITS,
+    ENTITLEMENTS,
+    PAYOUT_LINES,
+    PAYOUTS,
+    POSTINGS,
+    REFUNDS,
+)
 
 if TYPE_CHECKING:
     from services.settlement.tests.conftest import Story
@@ -39,11 +47,14 @@ async def tell_until_done(story: "Story", name: str, order: tuple[str, ...]) -> 
     waiting, refusals = deque(order), 0
     while waiting:
         fact = waiting.popleft()
+        event: Event
         if fact == "succeeded":
             known = [
                 row for row in await story.rows(ENTITLEMENTS) if row["ticket_no"] == f"T-{name}"
             ]
             event = story.succeeded((known and known[0]["payout_id"]) or "pay_unknown")
+        elif fact == "forfeitable":
+            event = story.issued(name, refund_rule=RefundRule(on_expiry=False))
         else:
             event = getattr(story, fact)(name)
         (verdict,) = await story.tell(event)
@@ -71,6 +82,35 @@ async def test_every_order_of_arrival_ends_the_same(story: "Story") -> None:
         assert len(await story.sent(EntitlementSettled)) == number
         in_time = order.index("issued") < order.index("used") < order.index("succeeded")
         assert (name, refusals == 0) == (name, in_time)
+
+
+@pytest.mark.parametrize("lapse", ["voided", "expired"])
+async def test_every_order_of_arrival_of_a_refund_ends_the_same(
+    story: "Story", lapse: str
+) -> None:
+    facts = ("paid", "issued", lapse)
+    for number, order in enumerate(permutations(facts), start=1):
+        name = "-".join(order)
+        refusals = await tell_until_done(story, name, order)
+        assert (name, refusals == 0) == (name, order[-1] == lapse)
+        refund_id = (await story.rows(REFUNDS))[-1]["refund_id"]
+        await story.told(story.succeeded(refund_id, kind="refund", amount_fen=10_000))
+        assert (name, (await story.entitlement(name))["status"]) == (name, "refunded")
+        assert len(await story.sent(RefundRequested)) == number
+        assert len(await story.sent(EntitlementRefunded)) == number
+        assert await story.balances() == {"cash:alipay": 60 * number, "fees": 60 * number}
+
+
+async def test_every_order_of_arrival_of_a_forfeit_ends_the_same(story: "Story") -> None:
+    for number, order in enumerate(permutations(("paid", "forfeitable", "expired")), start=1):
+        name = "-".join(order)
+        await tell_until_done(story, name, order)
+        assert (name, (await story.entitlement(name))["status"]) == (name, "forfeited")
+        assert await story.balances() == {
+            "cash:alipay": 10_060 * number,
+            "fees": 60 * number,
+            "margin": 10_000 * number,
+        }
 
 
 async def test_all_at_once_in_one_batch(story: "Story") -> None:

@@ -1,4 +1,4 @@
-"""Every cell of both status machines, against tables written out by hand."""
+"""Every cell of the status machines, against tables written out by hand."""
 
 from itertools import product
 
@@ -6,8 +6,10 @@ import pytest
 
 from shanmen.settlement.domain.statuses import (
     PAYOUT,
+    REFUND,
     SETTLEMENT,
     PayoutStatus,
+    RefundPaymentStatus,
     Settlement,
 )
 
@@ -26,8 +28,16 @@ PAYOUT_TABLE = """
                 requested paid parked failed
 requested       .         x    x      x
 paid            .         .    .      .
-parked          .         x    .      x
+parked          x         x    .      x
 failed          .         .    .      .
+"""
+
+REFUND_TABLE = """
+                requested refunded parked failed
+requested       .         x        x      x
+refunded        .         .        .      .
+parked          x         x        .      x
+failed          .         .        .      .
 """
 
 
@@ -51,6 +61,13 @@ def test_payout_machine(source: PayoutStatus, target: PayoutStatus) -> None:
     assert PAYOUT.allows(source, target) is cells(PAYOUT_TABLE)[source, target]
 
 
-def test_money_starts_with_the_platform_and_a_payout_as_asked_for() -> None:
+@pytest.mark.parametrize(
+    ("source", "target"), list(product(RefundPaymentStatus, RefundPaymentStatus))
+)
+def test_refund_machine(source: RefundPaymentStatus, target: RefundPaymentStatus) -> None:
+    assert REFUND.allows(source, target) is cells(REFUND_TABLE)[source, target]
+
+
+def test_money_starts_with_the_platform_and_a_payment_as_asked_for() -> None:
     assert SETTLEMENT.initial == "pending"
-    assert PAYOUT.initial == "requested"
+    assert {str(PAYOUT.initial), str(REFUND.initial)} == {"requested"}

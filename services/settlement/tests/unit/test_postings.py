@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shanmen.settlement.domain.ledger import (
+    SUSPENSE,
     Entry,
     Posting,
     PostingKind,
@@ -17,12 +18,18 @@ from shanmen.settlement.domain.ledger import (
     posting_for_admission,
     posting_for_debit,
     posting_for_forfeit,
+    posting_for_owner,
     posting_for_payout,
+    posting_for_payout_outside,
     posting_for_refund,
+    posting_for_refund_outside,
+    posting_for_unexplained,
 )
+from shanmen.settlement.domain.work import Direction
 
 NOON = datetime(2026, 11, 1, 4, 0, tzinfo=UTC)
 MAX_FEN = 1_000_000_00
+PAYERS: dict[str, dict[str, Any]] = {"owner": {}, "suspense": {"paid_from": SUSPENSE}}
 
 
 def lines(posting: Posting) -> dict[str, int]:
@@ -118,6 +125,65 @@ def admission(**given: Any) -> Posting:
             "forfeit:ent_1",
             {"custody:ord_1": 10_000, "margin": -10_000},
             id="forfeited",
+        ),
+        *(
+            pytest.param(
+                posting_for_payout_outside(
+                    payout_id="pay_1",
+                    order_no=None,
+                    spot_id="spt_1",
+                    amount_fen=8_900,
+                    occurred_at=NOON,
+                    **payer,
+                ),
+                "payout_outside:pay_1",
+                {"payable:spt_1": 8_900, paid_from: -8_900},
+                id=f"a spot paid by {paid_from}",
+            )
+            for paid_from, payer in PAYERS.items()
+        ),
+        *(
+            pytest.param(
+                posting_for_refund_outside(
+                    refund_id="ref_1",
+                    order_no="ord_1",
+                    part_fen=10_000,
+                    fee_fen=60,
+                    occurred_at=NOON,
+                    **payer,
+                ),
+                "refund_outside:ref_1",
+                {"custody:ord_1": 10_000, "fees": 60, paid_from: -10_060},
+                id=f"refunded by {paid_from}",
+            )
+            for paid_from, payer in PAYERS.items()
+        ),
+        *(
+            pytest.param(
+                posting_for_owner(
+                    movement_id="act_1",
+                    channel="alipay",
+                    amount_fen=500,
+                    direction=direction,
+                    occurred_at=NOON,
+                ),
+                "owner:act_1",
+                {"cash:alipay": moved_fen, "owner": -moved_fen},
+                id=f"the owner's money {direction}",
+            )
+            for direction, moved_fen in ((Direction.IN, 500), (Direction.OUT, -500))
+        ),
+        pytest.param(
+            posting_for_unexplained(
+                operation_id="pay_1",
+                order_no=None,
+                channel="alipay",
+                amount_fen=8_900,
+                occurred_at=NOON,
+            ),
+            "unexplained:pay_1",
+            {"suspense": 8_900, "cash:alipay": -8_900},
+            id="moved under a dead number",
         ),
     ],
 )

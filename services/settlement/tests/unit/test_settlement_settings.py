@@ -26,3 +26,13 @@ def test_minimums_are_given_by_channel(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_minimum_of_nothing_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValidationError, match="payout_minimum_fen"):
         settings(monkeypatch, PAYOUT_MINIMUM_FEN='{"alipay": 0}')
+
+
+def test_what_waits_is_looked_at_every_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert settings(monkeypatch).pay_waiting_s == 60
+    assert settings(monkeypatch, PAY_WAITING_S="0.05").pay_waiting_s == 0.05
+
+
+def test_looking_without_a_pause_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValidationError, match="pay_waiting_s"):
+        settings(monkeypatch, PAY_WAITING_S="0")

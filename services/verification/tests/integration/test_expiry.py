@@ -25,7 +25,7 @@ HOUR = timedelta(hours=1)
 
 async def usage_of(ctx: VerificationContext, *ticket_nos: str) -> list[Usage]:
     async with ctx.db.transaction() as tx:
-        _, passes = await queries.read_passes(tx, ticket_nos)
+        _, passes = await queries.read_passes(tx, ticket_nos, ctx.clock.shift)
     return [passes[ticket_no][0].usage for ticket_no in ticket_nos]
 
 
@@ -74,7 +74,7 @@ async def test_a_sweep_works_in_bounded_transactions(
 ) -> None:
     await issue(*(f"tkt_{n}" for n in range(7)), valid_until=datetime.now(UTC) - HOUR)
     async with ctx.db.transaction() as tx:
-        assert len(await queries.expire_passes(tx, 3)) == 3
+        assert len(await queries.expire_passes(tx, 3, ctx.clock.shift)) == 3
         await tx.rollback()
 
     assert await expire_passes(ctx, at_once=3) == 7
@@ -102,7 +102,7 @@ async def test_a_sweep_leaves_what_a_gate_holds_and_the_admission_stands(
     """The scan's transaction began before the end, and commits after it."""
     await issue("tkt_1", valid_until=datetime.now(UTC) + timedelta(seconds=0.3))
     async with ctx.db.transaction() as tx:
-        assert await queries.admit_passes(tx, [("tkt_1@spt_a", "scn_1", "dev_1")])
+        assert await queries.admit_passes(tx, [("tkt_1@spt_a", "scn_1", "dev_1")], ctx.clock.shift)
         await _wait_for_the_end(second_ctx, "tkt_1")
         assert await expire_passes(second_ctx) == 0
     assert await expire_passes(second_ctx) == 0
@@ -118,17 +118,17 @@ async def test_a_scan_that_waits_for_a_sweep_is_refused(
     """The scan's transaction began before the end; the sweep was faster all the same."""
     await issue("tkt_1", valid_until=datetime.now(UTC) + timedelta(seconds=0.3))
     async with ctx.db.transaction() as scan:
-        at, passes = await queries.read_passes(scan, ["tkt_1"])
+        at, passes = await queries.read_passes(scan, ["tkt_1"], ctx.clock.shift)
         assert judge(passes["tkt_1"], "spt_a", at).code is None
         await _wait_for_the_end(second_ctx, "tkt_1")
         async with second_ctx.db.transaction() as sweep:
-            assert len(await queries.expire_passes(sweep, 10)) == 1
+            assert len(await queries.expire_passes(sweep, 10, ctx.clock.shift)) == 1
             admission = asyncio.create_task(
-                queries.admit_passes(scan, [("tkt_1@spt_a", "scn_1", "dev_1")])
+                queries.admit_passes(scan, [("tkt_1@spt_a", "scn_1", "dev_1")], ctx.clock.shift)
             )
             await eventually(lambda: lock_is_awaited(second_ctx))
         assert await admission == set()
-        at, passes = await queries.read_passes(scan, ["tkt_1"])
+        at, passes = await queries.read_passes(scan, ["tkt_1"], ctx.clock.shift)
         assert judge(passes["tkt_1"], "spt_a", at).code is RefusalCode.EXPIRED
     assert await usage_of(ctx, "tkt_1") == [Usage.EXPIRED]
 
@@ -172,7 +172,7 @@ async def _wait_for_the_end(ctx: VerificationContext, ticket_no: str) -> None:
 
     async def is_over() -> bool:
         async with ctx.db.transaction() as tx:
-            at, passes = await queries.read_passes(tx, [ticket_no])
+            at, passes = await queries.read_passes(tx, [ticket_no], ctx.clock.shift)
         return at >= passes[ticket_no][0].expires_at
 
     await eventually(is_over)

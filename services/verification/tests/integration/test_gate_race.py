@@ -128,7 +128,9 @@ async def test_a_scan_that_meets_an_uncommitted_admission_waits_and_is_refused(
 ) -> None:
     await issue("tkt_1")
     async with ctx.db.transaction() as tx:
-        assert await queries.admit_passes(tx, [("tkt_1@spt_a", "scn_first", "dev_1")])
+        assert await queries.admit_passes(
+            tx, [("tkt_1@spt_a", "scn_first", "dev_1")], ctx.clock.shift
+        )
         late = asyncio.create_task(
             record_scans(second_ctx, [ScanCommand("spt_a", "dev_2", sign("tkt_1"))])
         )
@@ -153,7 +155,9 @@ async def test_a_scan_whose_competitor_gives_up_admits(
     await issue("tkt_1")
     async with ctx.db.engine.connect() as tx:
         rolled_back = await tx.begin()
-        assert await queries.admit_passes(tx, [("tkt_1@spt_a", "scn_first", "dev_1")])
+        assert await queries.admit_passes(
+            tx, [("tkt_1@spt_a", "scn_first", "dev_1")], ctx.clock.shift
+        )
         late = asyncio.create_task(
             record_scans(second_ctx, [ScanCommand("spt_a", "dev_2", sign("tkt_1"))])
         )

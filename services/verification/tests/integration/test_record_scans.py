@@ -130,7 +130,7 @@ async def test_the_time_that_decides_is_the_databases(
     (answer,) = await record_scans(ctx, [ScanCommand("spt_a", "dev", sign("tkt_1"))])
     async with ctx.db.transaction() as tx:
         after = await tx.scalar(select(func.now()))
-        _, passes = await queries.read_passes(tx, ["tkt_1"])
+        _, passes = await queries.read_passes(tx, ["tkt_1"], ctx.clock.shift)
     assert before is not None
     assert after is not None
     assert before <= view(answer).scanned_at <= after
@@ -187,11 +187,12 @@ async def test_keys_are_claimed_for_the_whole_list(
     assert await count_scans(ctx) == 3
 
 
+@pytest.mark.parametrize("shift", [timedelta(), timedelta(hours=36)])
 async def test_the_judge_and_the_update_agree_on_every_pass_there_can_be(
-    ctx: VerificationContext,
+    ctx: VerificationContext, shift: timedelta
 ) -> None:
     """The update decides and the judge explains; a row on which they differ would be a lie."""
-    now = datetime.now(UTC)
+    now = datetime.now(UTC) + shift
     windows = {"early": (HOUR, 2 * HOUR), "now": (-HOUR, HOUR), "over": (-2 * HOUR, -HOUR)}
     drafts = [
         Pass(
@@ -212,12 +213,13 @@ async def test_the_judge_and_the_update_agree_on_every_pass_there_can_be(
     async with ctx.db.transaction() as tx:
         await queries.open_passes(tx, drafts)
         await _spend(tx)
-        at, passes = await queries.read_passes(tx, [draft.ticket_no for draft in drafts])
+        tickets = [draft.ticket_no for draft in drafts]
+        at, passes = await queries.read_passes(tx, tickets, shift)
         held = [each for of_ticket in passes.values() for each in of_ticket]
         judged = {each.entitlement_id for each in held if judge([each], "spt_a", at).code is None}
 
         admitted = await queries.admit_passes(
-            tx, [(each.entitlement_id, each.entitlement_id, "dev") for each in held]
+            tx, [(each.entitlement_id, each.entitlement_id, "dev") for each in held], shift
         )
 
     assert len(held) == 24

@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
-from shanmen.common.clock import SystemClock
+from shanmen.common.clock import ShiftedClock, SystemClock, write_shift
 from shanmen.common.db import Tx
 from shanmen.common.events import Event
 from shanmen.common.inbox import subscribe
@@ -17,6 +18,7 @@ from shanmen.contracts.orders import TicketsIssued
 from shanmen.verification import queries
 from shanmen.verification.context import open_context
 from shanmen.verification.domain import Usage
+from shanmen.verification.jobs import JOBS
 from shanmen.verification.main import SERVICE
 from shanmen.verification.ports import ScanCommand, VerificationContext
 
@@ -76,6 +78,32 @@ async def test_scans_in_hand_are_finished_before_the_context_closes(
         assert not scan.done()
 
     async with ctx.db.transaction() as tx:
-        _, passes = await queries.read_passes(tx, ["tkt_1"])
+        _, passes = await queries.read_passes(tx, ["tkt_1"], ctx.clock.shift)
     assert passes["tkt_1"][0].usage is Usage.USED
     assert (await scan).status == 201
+
+
+async def test_the_sweep_looks_as_often_as_its_setting_says(
+    *,
+    ctx: VerificationContext,
+    required_settings: dict[str, Any],
+    issue: Callable[..., Awaitable[TicketsIssued]],
+    shift_file: Path,
+    told: Callable[[VerificationContext], Awaitable[list[tuple[str, dict[str, Any]]]]],
+) -> None:
+    now, hour = datetime.now(UTC), timedelta(hours=1)
+    await issue("tkt_over", valid_until=now - hour)
+    await issue("tkt_1", valid_until=now + hour)
+    given = settings_for(SERVICE, ctx.db.url, expiry_sweep_s=0.02, **required_settings)
+
+    async def has_told(*tickets: str) -> bool:
+        return [data["ticket_no"] for _, data in await told(ctx)] == [*tickets]
+
+    stop = asyncio.Event()
+    async with open_context(given, ctx.db, ShiftedClock(shift_file)) as opened:
+        sweeping = asyncio.create_task(JOBS[0].run(opened, stop))
+        await eventually(lambda: has_told("tkt_over"))  # the first look is over
+        write_shift(shift_file, 2 * hour)
+        await eventually(lambda: has_told("tkt_over", "tkt_1"), within_s=2)
+        stop.set()
+        await sweeping

@@ -35,7 +35,7 @@ def void(*entitlement_ids: str, order_no: str = "ord_1") -> VoidRequested:
 
 async def passes_of(ctx: VerificationContext, ticket_no: str) -> list[Pass]:
     async with ctx.db.transaction() as tx:
-        _, passes = await queries.read_passes(tx, [ticket_no])
+        _, passes = await queries.read_passes(tx, [ticket_no], ctx.clock.shift)
     return passes.get(ticket_no, [])
 
 

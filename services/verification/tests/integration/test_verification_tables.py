@@ -71,7 +71,8 @@ async def test_the_sweep_reads_due_passes_from_their_index(ctx: VerificationCont
         plan = await tx.execute(
             text(
                 "EXPLAIN SELECT entitlement_id FROM passes WHERE usage = 'unused' "
-                "AND expires_at <= now() ORDER BY expires_at LIMIT 10 FOR UPDATE SKIP LOCKED"
+                "AND expires_at <= now() + interval '36 hours' ORDER BY expires_at LIMIT 10 "
+                "FOR UPDATE SKIP LOCKED"
             )
         )
         assert "passes_due_ix" in "\n".join(plan.scalars())

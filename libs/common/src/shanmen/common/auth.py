@@ -37,7 +37,9 @@ class Principal(BaseModel, frozen=True):
     """The caller: kind, tenant, credential and scopes.
 
     `party_id` is the spot or distributor that the caller belongs to, None for operators and
-    services; `reseller` narrows a reseller's view to its own orders.
+    services; `reseller` narrows a reseller's view to its own orders. `person` is who holds an
+    operator's token, None for all others: four eyes are those of two persons, whatever number of
+    tokens each of them has.
     """
 
     kind: PrincipalKind
@@ -45,6 +47,7 @@ class Principal(BaseModel, frozen=True):
     scopes: frozenset[str]
     party_id: str | None = None
     reseller: str | None = None
+    person: str | None = None
 
     @property
     def owner(self) -> str:
@@ -66,10 +69,11 @@ class Principal(BaseModel, frozen=True):
 class Introspector(Protocol):
     """Tells who a token stands for."""
 
-    async def introspect(self, token: str) -> Principal | None:
+    async def introspect(self, token: str, *, fresh: bool = False) -> Principal | None:
         """The principal, or None for a token that is unknown, expired or revoked.
 
-        Raises Unavailable when nobody can tell now.
+        `fresh` wants the truth of this moment, never a remembered one. Raises Unavailable when
+        nobody can tell now.
         """
 
 
@@ -86,10 +90,10 @@ class RemoteIntrospector:
         self._headers = {"Authorization": f"Bearer {service_token}"}
         self._cache: dict[str, tuple[float, Principal]] = {}
 
-    async def introspect(self, token: str) -> Principal | None:
+    async def introspect(self, token: str, *, fresh: bool = False) -> Principal | None:
         """See Introspector."""
         key, now = hash_token(token), time.monotonic()
-        known = self._cache.get(key)
+        known = None if fresh else self._cache.get(key)
         if known is not None and now - known[0] < CACHE_S:
             return known[1]
         try:
@@ -123,23 +127,26 @@ class RemoteIntrospector:
         return Principal.model_validate(body["principal"]) if body["active"] else None
 
 
-async def authenticate(request: Request) -> Principal:
-    """The principal of a request. Raises Unauthenticated."""
+async def authenticate(request: Request, *, fresh: bool = False) -> Principal:
+    """The principal of a request; `fresh` as in Introspector. Raises Unauthenticated."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token:
         raise Unauthenticated("Send your token as 'Authorization: Bearer <token>'.")
     tokens: Introspector = request.app.state.context.tokens
-    principal = await tokens.introspect(token.strip())
+    principal = await tokens.introspect(token.strip(), fresh=fresh)
     if principal is None:
         raise Unauthenticated("This token is unknown, expired or revoked.")
     return principal
 
 
-def requires(*scopes: str) -> Callable[[Request], Awaitable[Principal]]:
-    """A FastAPI dependency: the principal, if it has any of the scopes. Raises Forbidden."""
+def requires(*scopes: str, fresh: bool = False) -> Callable[[Request], Awaitable[Principal]]:
+    """A FastAPI dependency: the principal, if it has any of the scopes. Raises Forbidden.
+
+    `fresh` is for what a token must not do even a moment after it was revoked.
+    """
 
     async def dependency(request: Request) -> Principal:
-        principal = await authenticate(request)
+        principal = await authenticate(request, fresh=fresh)
         if not principal.scopes.intersection(scopes):
             wanted = " or ".join(repr(scope) for scope in scopes)
             raise Forbidden(f"This token lacks the scope {wanted}.", scopes=list(scopes))

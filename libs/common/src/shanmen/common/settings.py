@@ -22,6 +22,11 @@ class ServiceSettings(BaseSettings):
         description="the event ladder: seconds before each redelivery",
     )
     relay_poll_s: float = Field(default=0.5, gt=0, description="outbox poll when nothing wakes it")
+    clock_shift_file: str = Field(
+        default="",
+        description="a file with the seconds that this installation's time is ahead of the "
+        "machine's clock (demo and tests only); empty for the machine's clock",
+    )
     heartbeat_file: str = Field(
         default="", description="a worker touches this file while it is well (health checks)"
     )

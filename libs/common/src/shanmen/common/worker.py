@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from shanmen.common.app import create_app
 from shanmen.common.broker.protocol import Ladder
 from shanmen.common.broker.rabbitmq import RabbitTransport
-from shanmen.common.clock import SystemClock
+from shanmen.common.clock import UnusableShift, open_clock
 from shanmen.common.migrate import migrate
 from shanmen.common.service import Running, Service, open_service, run_background
 from shanmen.common.serving import CannotListen, serve_http
@@ -141,7 +141,8 @@ async def _opened(
         settings.amqp_url.get_secret_value(), ladder=Ladder(settings.retry_delays_s)
     )
     try:
-        async with open_service(service, settings, transport, SystemClock()) as running:
+        clock = open_clock(settings.clock_shift_file)
+        async with open_service(service, settings, transport, clock) as running:
             yield running
     finally:
         await transport.aclose()
@@ -157,7 +158,7 @@ def _run(main_coroutine: Any) -> None:
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(main_coroutine)
-    except* CannotListen as refused:
+    except* (CannotListen, UnusableShift) as refused:
         sys.exit(str(refused.exceptions[0]))
 
 

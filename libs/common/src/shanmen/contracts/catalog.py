@@ -113,6 +113,20 @@ class AccountDetails(Wire):
     agreement_no: str | None
 
 
+class ContactDetails(Wire):
+    """How a party is reached; for the gateway only, never in an event, a log or an error."""
+
+    party_id: str
+    phone: str | None
+
+
+class ReceiverDetails(Wire):
+    """Where a spot is paid now (收款账户); for a payout that its earlier account refused."""
+
+    spot_id: str
+    account: AccountRef
+
+
 class ReservationUnconfirmed(Event):
     """Stock is held for an order that nobody has heard of; asks orders whether it exists."""
 

@@ -24,7 +24,7 @@ class EntitlementSettled(SettlementEvent):
     TYPE: ClassVar[str] = "settlement.entitlement_settled.v1"
 
     payout_id: str | None
-    """The payout that paid it; None where nothing was due."""
+    """The payout that paid it; None where nothing was due, or it was settled outside."""
     paid_fen: int
     settled_at: datetime
 

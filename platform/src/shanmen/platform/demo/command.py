@@ -4,16 +4,20 @@ import asyncio
 import json
 import time
 from pathlib import Path
+from typing import Final
 
 import httpx
 from rich.console import Console
 
 from shanmen.platform.api_client import ApiRefusal
+from shanmen.platform.checks import check_installation
 from shanmen.platform.demo import flow
 from shanmen.platform.demo.evidence import Evidence, gather_evidence, show_evidence
 from shanmen.platform.demo.narrator import Narrator
 from shanmen.platform.run import stop_on_signals
 from shanmen.platform.single import Platform, single_process
+
+QUIET_WITHIN_S: Final = 30.0
 
 
 async def run_demo(console: Console, result_file: Path | None) -> bool:
@@ -36,13 +40,20 @@ async def run_demo(console: Console, result_file: Path | None) -> bool:
         except (flow.DemoFailed, ApiRefusal, httpx.HTTPError) as error:
             narrator.verdict(ok=False, text=f"The demo failed: {error}")
             return False
-        result = evidence.as_json(time.monotonic() - started_at)
+        narrator.note("looking whether every invariant holds …")
+        report = await check_installation(platform.installation, quiet_within_s=QUIET_WITHIN_S)
+        ok = report.ok and not evidence.disagreements
+        seconds = time.monotonic() - started_at
+        result = {**evidence.as_json(seconds), "ok": ok, "check": report.counts()}
     if result_file is not None:
         await asyncio.to_thread(_write, result_file, result)
     for disagreement in evidence.disagreements:
         console.print(f"[red]✗[/] {disagreement}")
-    ok = not evidence.disagreements
-    text = "Everything agrees, to the fen." if ok else "Not everything agrees."
+    if not report.ok:
+        console.print(f"[red]✗[/] {report.text()}", soft_wrap=True)
+    held = len(report.findings)
+    good = f"Everything agrees, to the fen, and all {held} invariants hold."
+    text = good if ok else "Not everything agrees."
     narrator.verdict(ok, text)
     return ok
 

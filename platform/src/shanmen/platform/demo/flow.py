@@ -1,6 +1,7 @@
 """The steps of the demo, each one public HTTP calls by the party that would make them."""
 
 import asyncio
+import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -54,7 +55,7 @@ async def onboard(
     narrator.chapter("1", "入驻", "A spot and a distributor join the platform")
     base_url = installation.url("edge")
     operator = ApiClient(client, base_url, sample.operator_token)
-    serial = str(int(datetime.now(SHANGHAI).timestamp() * 10))[-10:]
+    serial = f"{secrets.randbelow(10**10):010d}"
     payer = Trader(
         f"208810{serial}", "示范旅行社", agreement_no=f"2026{serial}", opening_fen=10_000_000
     )
@@ -96,14 +97,13 @@ async def onboard(
 async def publish(cast: Cast, narrator: Narrator) -> str:
     """Steps 2 and 3 (发布, 票池): the spot publishes a product, the distributor finds it."""
     narrator.chapter("2", "发布票务", "The spot publishes a ticket, with stock per day")
-    today = datetime.now(SHANGHAI).date().isoformat()
     product = await cast.spot.post(
         "/v1/products",
         {
             "name": "示范景区成人票",
             "unit_price_fen": UNIT_PRICE_FEN,
             "spots": [{"spot_id": cast.spot_id, "settle_fen": SETTLE_FEN}],
-            "stock": [{"visit_date": today, "total": STOCK}],
+            "stock": [{"visit_date": today(), "total": STOCK}],
         },
     )
     product_id = str(product["product_id"])
@@ -221,9 +221,14 @@ def order_body(product_id: str, quantity: int) -> dict[str, Any]:
     return {
         "distributor_order_no": new_id("demo"),
         "product_id": product_id,
-        "visit_date": datetime.now(SHANGHAI).date().isoformat(),
+        "visit_date": today(),
         "quantity": quantity,
     }
+
+
+def today() -> str:
+    """Today's date where the spots are."""
+    return datetime.now(SHANGHAI).date().isoformat()
 
 
 def forge(qr: str) -> str:

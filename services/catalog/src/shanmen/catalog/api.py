@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Form, Path, Query, Request
 from starlette.responses import Response
 
 from shanmen.catalog import queries
-from shanmen.catalog.domain import PartyKind, ProductStatus
+from shanmen.catalog.domain import AccountRole, PartyKind, ProductStatus
 from shanmen.catalog.ports import CatalogContext
 from shanmen.catalog.schemas import (
     ID_SHAPE,
@@ -33,7 +33,14 @@ from shanmen.common.errors import NotFound
 from shanmen.common.http.calls import Call, changes, send_reply
 from shanmen.common.idempotency import Reply, once
 from shanmen.common.pagination import CursorText, Limit, Page, decode_cursor, page_of
-from shanmen.contracts.catalog import AccountDetails, ReservationResults, ReserveStockBatch
+from shanmen.contracts.catalog import (
+    AccountDetails,
+    ContactDetails,
+    ReceiverDetails,
+    ReservationResults,
+    ReserveStockBatch,
+)
+from shanmen.contracts.terms import AccountRef
 
 router = APIRouter()
 PREFIXES: Final = (
@@ -326,4 +333,31 @@ async def account_details(
         account_no=row.account_no,
         account_name=row.account_name,
         agreement_no=row.agreement_no,
+    )
+
+
+@router.get("/internal/contacts/{party_id}", include_in_schema=False)
+async def contact_details(
+    party_id: PathId, ctx: Ctx, _: Annotated[Principal, Depends(requires("contacts:read"))]
+) -> ContactDetails:
+    """How a party is reached, for the gateway."""
+    async with ctx.db.transaction() as tx:
+        row = await queries.party(tx, party_id)
+    if row is None:
+        raise NotFound("party", party_id)
+    return ContactDetails(party_id=party_id, phone=row.contact_phone)
+
+
+@router.get("/internal/receivers/{spot_id}", include_in_schema=False)
+async def receiver_details(
+    spot_id: PathId, ctx: Ctx, _: Annotated[Principal, Depends(requires("receivers:read"))]
+) -> ReceiverDetails:
+    """Where a spot is paid now, for settlement."""
+    async with ctx.db.transaction() as tx:
+        accounts = await queries.default_accounts(tx, [spot_id], AccountRole.RECEIVE)
+    if spot_id not in accounts:
+        raise NotFound("receive account of spot", spot_id)
+    row = accounts[spot_id]
+    return ReceiverDetails(
+        spot_id=spot_id, account=AccountRef(account_id=row.account_id, channel=row.channel)
     )

@@ -96,7 +96,7 @@ SCOPES: Final[Mapping[str, frozenset[str]]] = {
             *("parties:read", "parties:write", "credentials:write"),
             *("catalog:read", "catalog:write", "orders:read", "tickets:read"),
             *("scans:read", "settlement:read", "ledger:read", "reports:read"),
-            "operations:read",
+            *("operations:read", "money:write", "money:approve", "approvers:write", "audit:read"),
         }
     ),
     "spot": frozenset(
@@ -109,6 +109,7 @@ SCOPES: Final[Mapping[str, frozenset[str]]] = {
         {
             *("parties:read", "credentials:write", "catalog:read"),
             *("orders:read", "orders:write", "tickets:read", "settlement:read"),
+            *("webhooks:read", "webhooks:write"),
         }
     ),
     "reseller": frozenset({"catalog:read", "orders:read", "orders:write", "tickets:read"}),
@@ -118,9 +119,9 @@ SCOPES: Final[Mapping[str, frozenset[str]]] = {
 
 SERVICE_SCOPES: Final[Mapping[str, frozenset[str]]] = {
     "orders": frozenset({"tokens:introspect", "stock:reserve"}),
-    "settlement": frozenset({"tokens:introspect"}),
+    "settlement": frozenset({"tokens:introspect", "receivers:read"}),
     "verification": frozenset({"tokens:introspect"}),
-    "gateway-adapters": frozenset({"tokens:introspect", "accounts:read"}),
+    "gateway-adapters": frozenset({"tokens:introspect", "accounts:read", "contacts:read"}),
 }
 """What each of our own services may ask of catalog."""
 

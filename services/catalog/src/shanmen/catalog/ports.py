@@ -34,7 +34,7 @@ class OwnTokens:
         self._clock = clock
         self._services: Sequence[tuple[str, str]] = tuple(service_token_hashes.items())
 
-    async def introspect(self, token: str) -> Principal | None:
+    async def introspect(self, token: str, *, fresh: bool = False) -> Principal | None:
         """See Introspector."""
         token_hash = hash_token(token)
         for name, known_hash in self._services:
@@ -54,4 +54,5 @@ class OwnTokens:
             scopes=frozenset(row.scopes),
             party_id=row.party_id,
             reseller=row.reseller,
+            person=row.person,
         )

@@ -24,6 +24,7 @@ from shanmen.catalog.tables import (
     ACCOUNTS,
     CREDENTIALS,
     PARTIES,
+    PERSONS,
     PRODUCT_SPOTS,
     PRODUCTS,
     RESERVATIONS,
@@ -99,6 +100,15 @@ async def default_accounts(tx: Tx, party_ids: Sequence[str], role: str) -> dict[
         )
     )
     return {row.party_id: row for row in rows}
+
+
+async def add_person(tx: Tx, person: str) -> bool:
+    """Remember a holder of operators' tokens; False when they are remembered already.
+
+    Who adds the same person at the same time waits for the other.
+    """
+    added = upsert(PERSONS).values(person=person).on_conflict_do_nothing()
+    return (await tx.execute(added)).rowcount == 1
 
 
 async def insert_credential(tx: Tx, values: Mapping[str, Any]) -> Row[Any]:

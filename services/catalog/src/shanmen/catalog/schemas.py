@@ -142,7 +142,12 @@ class AccountView(BaseModel):
 
 
 class NewCredential(Body):
-    """Mint a token. Without `scopes` it gets all that its kind can have."""
+    """Mint a token. Without `scopes` it gets all that its kind can have.
+
+    An operator's is held by the same person as the one that it is minted with, and has no scope
+    that one lacks: nobody makes themselves a second person, or more than they are. A person new
+    to the platform gets the first token by `python -m shanmen.catalog.bootstrap`.
+    """
 
     kind: Literal["operator", "spot", "distributor", "reseller", "device"]
     party_id: Id | None = Field(default=None, description="required for operators, else your own")
@@ -159,6 +164,7 @@ class CredentialView(BaseModel):
     kind: str
     party_id: str | None
     reseller: str | None
+    person: str | None
     label: str
     scopes: list[str]
     expires_at: datetime | None

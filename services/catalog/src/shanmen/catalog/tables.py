@@ -73,6 +73,13 @@ ACCOUNTS = Table(
     ),
 )
 
+PERSONS = Table(
+    "persons",
+    METADATA,
+    Column("person", Text, primary_key=True),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+)
+
 CREDENTIALS = Table(
     "credentials",
     METADATA,
@@ -81,6 +88,7 @@ CREDENTIALS = Table(
     Column("kind", Text, nullable=False),
     Column("party_id", Text, ForeignKey(PARTIES.c.party_id)),
     Column("reseller", Text),
+    Column("person", Text, ForeignKey(PERSONS.c.person)),
     Column("label", Text, nullable=False),
     Column("scopes", ARRAY(Text), nullable=False),
     Column("expires_at", DateTime(timezone=True)),
@@ -88,6 +96,7 @@ CREDENTIALS = Table(
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     CheckConstraint("(kind = 'operator') = (party_id IS NULL)", name="party"),
     CheckConstraint("(kind = 'reseller') = (reseller IS NOT NULL)", name="reseller"),
+    CheckConstraint("(kind = 'operator') = (person IS NOT NULL)", name="person"),
     Index(None, "party_id"),
 )
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from shanmen.common.service import Service
 from shanmen.common.worker import main
 from shanmen.contracts.gateway import OperationFailed, OperationStuck, OperationSucceeded
-from shanmen.gateway_adapters.api import router
+from shanmen.gateway_adapters.api import PREFIXES, router
 from shanmen.gateway_adapters.context import open_context
 from shanmen.gateway_adapters.events import SUBSCRIPTIONS
 from shanmen.gateway_adapters.jobs import JOBS
@@ -19,7 +19,7 @@ SERVICE = Service(
     metadata=METADATA,
     migrations=Path(__file__).parent / "migrations",
     router=router,
-    prefixes=("/v1/operations", "/v1/balances", "/v1/notifications", "/notify"),
+    prefixes=PREFIXES,
     emits=(OperationSucceeded, OperationFailed, OperationStuck),
     subscriptions=SUBSCRIPTIONS,
     jobs=JOBS,

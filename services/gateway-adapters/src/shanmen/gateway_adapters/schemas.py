@@ -4,7 +4,13 @@ from datetime import datetime
 
 from pydantic import BaseModel, Field
 
-from shanmen.gateway_adapters.domain import Action, Channel, OperationKind, OperationStatus
+from shanmen.gateway_adapters.domain.messages import MessageStatus
+from shanmen.gateway_adapters.domain.operations import (
+    Action,
+    Channel,
+    OperationKind,
+    OperationStatus,
+)
 
 
 class AttemptView(BaseModel):
@@ -39,6 +45,9 @@ class OperationView(BaseModel):
     channel_ref: str | None
     requested_at: datetime
     finished_at: datetime | None
+    abandoned_at: datetime | None = Field(
+        description="since when it is to be cancelled; nothing is sent under its number any more"
+    )
 
 
 class OperationDetail(OperationView):
@@ -61,6 +70,16 @@ class Balances(BaseModel):
     items: list[BalanceView]
 
 
+class CircuitView(BaseModel):
+    """Whether a channel answers. While its circuit is open, its operations wait as they are."""
+
+    channel: Channel
+    open: bool
+    opened_at: datetime | None
+    next_probe_at: datetime | None = Field(description="it is not called before this moment")
+    failures: int = Field(description="calls in a row without a verified answer, once it is open")
+
+
 class NotificationView(BaseModel):
     """A notification as it was judged."""
 
@@ -71,3 +90,23 @@ class NotificationView(BaseModel):
     believed: bool
     verdict: str
     received_at: datetime
+
+
+class MessageView(BaseModel):
+    """A text message (短信). Phone numbers are looked up when it is sent, and kept nowhere."""
+
+    sms_id: str
+    recipient: str = Field(description="a party's id, or `operations`")
+    template: str
+    params: dict[str, str]
+    status: MessageStatus
+    attempts: int
+    next_at: datetime = Field(description="of an open message: when it is tried (again)")
+    error: str | None = Field(
+        description="why it failed, or what the latest attempt met with: `no_phone`, "
+        "`unknown_recipient`, `catalog_unavailable`, `too_late`, `timeout`, `connection_lost`, "
+        "`file_unwritable`, or the SMS gateway's own code"
+    )
+    provider_ref: str | None
+    requested_at: datetime
+    sent_at: datetime | None

@@ -1,4 +1,4 @@
-"""The gateway's tables: operations, their attempts, and what channels notified."""
+"""The gateway's tables: operations, their attempts, what channels notified, text messages."""
 
 from sqlalchemy import (
     BigInteger,
@@ -17,6 +17,7 @@ from sqlalchemy import (
     func,
     text,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 
 from shanmen.common.db import build_metadata
 from shanmen.common.migrate import with_common_tables
@@ -46,6 +47,8 @@ OPERATIONS = Table(
     Column("requested_at", DateTime(timezone=True), nullable=False),
     Column("opened_at", DateTime(timezone=True), nullable=False),
     Column("finished_at", DateTime(timezone=True)),
+    Column("abandoned_at", DateTime(timezone=True)),
+    Column("recheck_at", DateTime(timezone=True)),
     CheckConstraint("kind IN ('debit', 'payout', 'refund')", name="kind"),
     CheckConstraint("channel IN ('alipay', 'huijinbao')", name="channel"),
     CheckConstraint("status IN ('open', 'parked', 'succeeded', 'failed')", name="status"),
@@ -55,9 +58,25 @@ OPERATIONS = Table(
     CheckConstraint(
         "(kind = 'refund') = (original_operation_id IS NOT NULL)", name="refund_names_its_debit"
     ),
+    CheckConstraint(
+        "abandoned_at IS NULL OR (kind = 'debit' AND (status <> 'open' OR next_action <> 'send'))",
+        name="abandoned_is_never_sent",
+    ),
+    CheckConstraint("recheck_at IS NULL OR status = 'failed'", name="recheck_at"),
     Index("operations_due", "channel", "next_at", postgresql_where=text("status = 'open'")),
+    Index(
+        "operations_recheck",
+        "channel",
+        "recheck_at",
+        postgresql_where=text("recheck_at IS NOT NULL"),
+    ),
     Index("operations_newest", "requested_at", "operation_id"),
     Index(None, "business_ref"),
+    Index(
+        None,
+        "original_operation_id",
+        postgresql_where=text("original_operation_id IS NOT NULL"),
+    ),
     postgresql_with={"fillfactor": "70"},
 )
 
@@ -81,6 +100,17 @@ ATTEMPTS = Table(
     UniqueConstraint("operation_id", "lease"),
 )
 
+CIRCUITS = Table(
+    "circuits",
+    METADATA,
+    Column("channel", Text, primary_key=True),
+    Column("opened_at", DateTime(timezone=True)),
+    Column("next_probe_at", DateTime(timezone=True)),
+    Column("failures", Integer, nullable=False),
+    CheckConstraint("channel IN ('alipay', 'huijinbao')", name="channel"),
+    CheckConstraint("(opened_at IS NULL) = (next_probe_at IS NULL)", name="next_probe_at"),
+)
+
 NOTIFICATIONS = Table(
     "notifications",
     METADATA,
@@ -100,4 +130,25 @@ NOTIFICATIONS = Table(
         postgresql_where=text("believed"),
     ),
     Index("notifications_disbelieved", "received_at", postgresql_where=text("NOT believed")),
+)
+
+MESSAGES = Table(
+    "messages",
+    METADATA,
+    Column("sms_id", Text, primary_key=True),
+    Column("recipient", Text, nullable=False),
+    Column("template", Text, nullable=False),
+    Column("params", JSONB, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("next_at", DateTime(timezone=True), nullable=False),
+    Column("error", Text),
+    Column("provider_ref", Text),
+    Column("requested_at", DateTime(timezone=True), nullable=False),
+    Column("sent_at", DateTime(timezone=True)),
+    CheckConstraint("status IN ('open', 'sent', 'failed')", name="status"),
+    CheckConstraint("(status = 'sent') = (sent_at IS NOT NULL)", name="sent_at"),
+    CheckConstraint("status <> 'failed' OR error IS NOT NULL", name="failed_says_why"),
+    Index("messages_due", "next_at", postgresql_where=text("status = 'open'")),
+    Index("messages_newest", "requested_at", "sms_id"),
 )

@@ -7,23 +7,30 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Row, Table, func, or_, select
+from sqlalchemy import Row, Table, and_, func, or_, select
 
 from shanmen.common.broker.protocol import Verdict
 from shanmen.common.clock import ManualClock
 from shanmen.common.db import Database
+from shanmen.common.errors import NotFound
 from shanmen.common.events import Event
 from shanmen.common.inbox import Inbox
 from shanmen.common.outbox import OUTBOX, Outbox
 from shanmen.common.testing.clients import settings_for
 from shanmen.common.testing.events import deliver, eventually
 from shanmen.common.testing.principals import FakeIntrospector
-from shanmen.contracts.gateway import DebitRequested, PayoutRequested, RefundRequested
+from shanmen.contracts.gateway import (
+    CancelRequested,
+    DebitRequested,
+    PayoutRequested,
+    RefundRequested,
+    ResumeRequested,
+)
 from shanmen.contracts.terms import AccountRef
-from shanmen.gateway_adapters.domain import Action, Channel, OperationStatus, Outcome
+from shanmen.gateway_adapters.domain.operations import Action, Channel, OperationStatus, Outcome
 from shanmen.gateway_adapters.events import SUBSCRIPTIONS
 from shanmen.gateway_adapters.main import SERVICE
-from shanmen.gateway_adapters.ports import Accounts, GatewayContext
+from shanmen.gateway_adapters.ports import Accounts, Contacts, GatewayContext
 from shanmen.gateway_adapters.providers.base import (
     Answer,
     Balance,
@@ -33,6 +40,12 @@ from shanmen.gateway_adapters.providers.base import (
     Notification,
     NotificationRefused,
     Provider,
+)
+from shanmen.gateway_adapters.providers.sms.base import (
+    SmsAnswer,
+    SmsOutcome,
+    SmsSender,
+    TextMessage,
 )
 from shanmen.gateway_adapters.settings import GatewaySettings
 from shanmen.gateway_adapters.tables import ATTEMPTS, OPERATIONS
@@ -142,6 +155,42 @@ class KnownAccounts:
         return self.known.get(account_id, PAYER)
 
 
+class KnownContacts:
+    """Phone numbers without a catalog. A party that is not known raises NotFound."""
+
+    def __init__(self, phones: Mapping[str, str | None] | None = None) -> None:
+        self.phones = dict(phones or {})
+        self.errors: deque[Exception] = deque()
+
+    async def phone(self, party_id: str) -> str | None:
+        """See Contacts."""
+        if self.errors:
+            raise self.errors.popleft()
+        if party_id not in self.phones:
+            raise NotFound("contact", party_id)
+        return self.phones[party_id]
+
+
+class ScriptedSms:
+    """An SMS gateway that takes every message, unless told what to answer; keeps the calls."""
+
+    def __init__(self) -> None:
+        self.calls: list[TextMessage] = []
+        self._script: deque[SmsAnswer] = deque()
+
+    def will_say(self, *script: SmsAnswer) -> None:
+        """Answer the coming calls so, one each."""
+        self._script.extend(script)
+
+    async def send(self, message: TextMessage) -> SmsAnswer:
+        """See SmsSender."""
+        self.calls.append(message)
+        return self._script.popleft() if self._script else SmsAnswer(SmsOutcome.SENT)
+
+    async def aclose(self) -> None:
+        """See SmsSender."""
+
+
 class Desk:
     """A gateway in a test: requests come in as events, and its operator runs when told to."""
 
@@ -167,6 +216,14 @@ class Desk:
         """Request a refund of 1000 fen of debit `deb_1`."""
         return await self.request(refund(number, **given))
 
+    async def cancel(self, number: str = "deb_1") -> Verdict:
+        """Want a debit to be given up."""
+        return await self.request(CancelRequested(operation_id=number, order_no="ord_1"))
+
+    async def resume(self, number: str = "deb_1") -> Verdict:
+        """Want a parked operation to go on."""
+        return await self.request(ResumeRequested(operation_id=number))
+
     async def work(self, *, within_s: float = 5.0) -> None:
         """Run an operator until nothing is due and nobody is calling."""
         async with self.operating():
@@ -176,7 +233,7 @@ class Desk:
     async def operating(self) -> AsyncIterator[None]:
         """Run an operator around a block; it finishes what it has begun."""
         stop = asyncio.Event()
-        running = asyncio.create_task(Operator(self.ctx).run(stop))
+        running = asyncio.create_task(Operator(self.ctx, jitter=lambda: 0.0).run(stop))
         try:
             yield
         finally:
@@ -191,8 +248,13 @@ class Desk:
     async def is_idle(self) -> bool:
         """Whether no operation is due, and none is being worked on."""
         now = self.clock.now()
-        busy = or_(OPERATIONS.c.next_at <= now, OPERATIONS.c.leased_until > now)
-        count = select(func.count()).where(OPERATIONS.c.status == OperationStatus.OPEN, busy)
+        is_open = OPERATIONS.c.status == OperationStatus.OPEN
+        busy = or_(
+            and_(is_open, OPERATIONS.c.next_at <= now),
+            OPERATIONS.c.recheck_at <= now,
+            OPERATIONS.c.leased_until > now,
+        )
+        count = select(func.count()).where(busy)
         async with self.ctx.db.transaction() as tx:
             return await tx.scalar(count) == 0
 
@@ -225,6 +287,9 @@ def open_desk(
     tokens: FakeIntrospector,
     providers: Mapping[Channel, Provider],
     accounts: Accounts | None = None,
+    *,
+    contacts: Contacts | None = None,
+    sms: SmsSender | None = None,
     **settings: Any,
 ) -> Desk:
     """A gateway on an open database; its clock goes on by itself and can be moved."""
@@ -237,6 +302,8 @@ def open_desk(
         clock=clock,
         outbox=Outbox("gateway"),
         accounts=accounts or KnownAccounts(),
+        contacts=contacts or KnownContacts(),
+        sms=sms or ScriptedSms(),
         providers=providers,
         settings=own,
     )

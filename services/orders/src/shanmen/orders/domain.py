@@ -57,7 +57,10 @@ class DebitState(StrEnum):
     STUCK = "stuck"
     """待人工处理: needs a person; it may still have happened."""
     REFUSED = "refused"
-    """扣款失败: certain never to happen under this number; paying again takes a new one."""
+    """扣款失败: certain never to happen under this number; paying again takes a new one.
+
+    Channels have been wrong about that: a late success is taken, or refunded in full.
+    """
     SUCCEEDED = "succeeded"
     """扣款成功."""
 
@@ -77,17 +80,43 @@ DEBIT: Final = Machine(
             ),
             (
                 DebitState.SHORT_OF_FUNDS,
-                [DebitState.REQUESTED, DebitState.REFUSED, DebitState.SUCCEEDED],
+                [
+                    *(DebitState.REQUESTED, DebitState.STUCK),
+                    *(DebitState.REFUSED, DebitState.SUCCEEDED),
+                ],
             ),
-            (DebitState.STUCK, [DebitState.REQUESTED, DebitState.REFUSED, DebitState.SUCCEEDED]),
-            (DebitState.REFUSED, [DebitState.REQUESTED]),
+            (
+                DebitState.STUCK,
+                [
+                    *(DebitState.REQUESTED, DebitState.SHORT_OF_FUNDS),
+                    *(DebitState.REFUSED, DebitState.SUCCEEDED),
+                ],
+            ),
+            (DebitState.REFUSED, [DebitState.REQUESTED, DebitState.SUCCEEDED]),
             (DebitState.SUCCEEDED, []),
         ]
     ),
 )
 
 CLOSABLE_DEBITS: Final = frozenset({DebitState.NONE, DebitState.REFUSED})
-"""No money can have moved, nor move later: the order may be closed unpaid."""
+"""For all that is known no money has moved, nor will: the order may be closed unpaid."""
+
+PARKED_DEBITS: Final = frozenset({DebitState.SHORT_OF_FUNDS, DebitState.STUCK})
+"""Nothing happens by itself any more: past the deadline, the channel is asked to cancel."""
+
+OUTSTANDING_DEBITS: Final = PARKED_DEBITS | {DebitState.REQUESTED}
+"""The money may have moved: only the channel's certain answer closes the order."""
+
+
+class DebitSuccess(StrEnum):
+    """What a debit's success means to its order when it is heard of."""
+
+    PAYS = "pays"
+    """The order takes the money, however late or after whatever refusal it comes."""
+    REPEATS = "repeats"
+    """The order has taken it before."""
+    ORPHANS = "orphans"
+    """No order can take it: it goes back in full."""
 
 
 class Usage(StrEnum):
@@ -156,8 +185,79 @@ class RefundStatus(StrEnum):
     """退款成功."""
 
 
+class Notice(StrEnum):
+    """What a distributor is told of its orders, by webhook."""
+
+    ORDER_ISSUED = "order.issued"
+    ORDER_CLOSED = "order.closed"
+    ORDER_PAYMENT_SHORT = "order.payment_short"
+    ORDER_COMPLETED = "order.completed"
+    ORDER_REFUNDED = "order.refunded"
+    ENTITLEMENT_USED = "entitlement.used"
+    ENTITLEMENT_REFUNDED = "entitlement.refunded"
+    ENTITLEMENT_REFUND_FAILED = "entitlement.refund_failed"
+
+
+class DeliveryStatus(StrEnum):
+    """Whether an endpoint has taken a notice (通知推送)."""
+
+    PENDING = "pending"
+    """待推送: due, or waiting for its next attempt or for the order's notice before it."""
+    DELIVERED = "delivered"
+    """推送成功: the endpoint answered 2xx."""
+    GIVEN_UP = "given_up"
+    """放弃推送: refused for too long, or the endpoint is gone; it can be replayed."""
+
+
+DELIVERY: Final = Machine(
+    "delivery",
+    DeliveryStatus.PENDING,
+    table(
+        [
+            (DeliveryStatus.PENDING, [DeliveryStatus.DELIVERED, DeliveryStatus.GIVEN_UP]),
+            (DeliveryStatus.DELIVERED, []),
+            (DeliveryStatus.GIVEN_UP, []),
+        ]
+    ),
+)
+
+_RETRY_DELAYS_S: Final = (5, 30, 120, 600, 1800, 3600, 7200, 14_400)
+
+
+def retry_delay_s(attempts: int) -> int:
+    """Seconds after the given number of failed attempts at a delivery until the next one."""
+    return _RETRY_DELAYS_S[min(attempts, len(_RETRY_DELAYS_S)) - 1]
+
+
 class ImpossibleFacts(Exception):
     """Facts that exclude each other were found together: an incident, never a silent default."""
+
+
+_SUCCESS: Final[Mapping[tuple[OrderStatus, DebitState], DebitSuccess]] = {
+    (OrderStatus.AWAITING_PAYMENT, DebitState.REQUESTED): DebitSuccess.PAYS,
+    (OrderStatus.AWAITING_PAYMENT, DebitState.SHORT_OF_FUNDS): DebitSuccess.PAYS,
+    (OrderStatus.AWAITING_PAYMENT, DebitState.STUCK): DebitSuccess.PAYS,
+    (OrderStatus.AWAITING_PAYMENT, DebitState.REFUSED): DebitSuccess.PAYS,
+    (OrderStatus.CLOSED_UNPAID, DebitState.REFUSED): DebitSuccess.ORPHANS,
+    (OrderStatus.PAID, DebitState.SUCCEEDED): DebitSuccess.REPEATS,
+    (OrderStatus.ISSUED, DebitState.SUCCEEDED): DebitSuccess.REPEATS,
+    (OrderStatus.COMPLETED, DebitState.SUCCEEDED): DebitSuccess.REPEATS,
+    (OrderStatus.CLOSED_REFUNDED, DebitState.SUCCEEDED): DebitSuccess.REPEATS,
+}
+
+
+def debit_success(status: OrderStatus, state: DebitState, *, is_current: bool) -> DebitSuccess:
+    """What it means that a debit of an order succeeded. Raises ImpossibleFacts.
+
+    `state` is that of the order's current debit. A debit that was replaced had been refused for
+    certain; its number pays nothing any more, whatever became of the order since.
+    """
+    if not is_current:
+        return DebitSuccess.ORPHANS
+    meaning = _SUCCESS.get((status, state))
+    if meaning is None:
+        raise ImpossibleFacts(f"a debit succeeded: order {status}, debit {state}")
+    return meaning
 
 
 @dataclass(frozen=True)
@@ -214,8 +314,8 @@ def refund_status(shown: Sequence[Shown]) -> RefundStatus:
 def outcome(facts: Sequence[SpotFacts]) -> OrderStatus | None:
     """What an issued order has become, or None while something may still happen to it.
 
-    交易成功: all used; some used and the rest over; or all over and nothing refundable.
-    交易关闭2: all refunded.
+    交易成功: all used; some used and the rest over; or all over and what expired is forfeited.
+    交易关闭2: all refunded. Once every fact is final, there is a conclusion.
     """
     usages = {fact.usage for fact in facts}
     if not facts or Usage.UNUSED in usages:
@@ -225,4 +325,6 @@ def outcome(facts: Sequence[SpotFacts]) -> OrderStatus | None:
     if all(fact.settlement is Settlement.REFUNDED for fact in facts):
         return OrderStatus.CLOSED_REFUNDED
     expired = {fact.settlement for fact in facts if fact.usage is Usage.EXPIRED}
-    return OrderStatus.COMPLETED if expired == {Settlement.FORFEITED} else None
+    forfeited = Settlement.FORFEITED in expired
+    final = expired <= {Settlement.FORFEITED, Settlement.REFUNDED}
+    return OrderStatus.COMPLETED if forfeited and final else None

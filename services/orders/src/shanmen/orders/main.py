@@ -4,7 +4,7 @@ from pathlib import Path
 
 from shanmen.common.service import Service
 from shanmen.common.worker import main
-from shanmen.orders.api import router
+from shanmen.orders.api import PREFIXES, router
 from shanmen.orders.context import open_context
 from shanmen.orders.events import EMITS, SUBSCRIPTIONS
 from shanmen.orders.jobs import JOBS
@@ -18,7 +18,7 @@ SERVICE = Service(
     metadata=METADATA,
     migrations=Path(__file__).parent / "migrations",
     router=router,
-    prefixes=("/v1/orders", "/v1/tickets"),
+    prefixes=PREFIXES,
     emits=EMITS,
     subscriptions=SUBSCRIPTIONS,
     jobs=JOBS,

@@ -8,8 +8,8 @@ from sqlalchemy import Row
 
 from shanmen.common.db import Tx
 from shanmen.contracts.catalog import Offer
-from shanmen.orders import queries
 from shanmen.orders.domain import (
+    DebitState,
     Settlement,
     Shown,
     SpotFacts,
@@ -17,6 +17,7 @@ from shanmen.orders.domain import (
     refund_status,
     spot_status,
 )
+from shanmen.orders.queries import orders as queries
 from shanmen.orders.schemas import EntitlementView, OrderView, PaymentView, TicketView
 
 
@@ -61,6 +62,7 @@ def show_order(
     offer = Offer.model_validate(order.offer)
     shown: list[Shown] = [spot_status(facts_of(row)) for row in entitlements]
     entitlements_of = _grouped("ticket_no", entitlements)
+    amount_fen = order.price_fen + order.fee_fen
     return OrderView(
         order_no=order.order_no,
         distributor_id=order.distributor_id,
@@ -76,15 +78,19 @@ def show_order(
         unit_price_fen=offer.unit_price_fen,
         price_fen=order.price_fen,
         fee_fen=order.fee_fen,
-        amount_fen=order.price_fen + order.fee_fen,
+        amount_fen=amount_fen,
+        debited_fen=amount_fen if order.debit_state == DebitState.SUCCEEDED else 0,
+        refunded_fen=sum(row.refunded_fen or 0 for row in entitlements),
         status=order.status,
         refund_status=refund_status(shown),
         payment=PaymentView(
             state=order.debit_state,
             reason=order.debit_reason,
             operation_id=order.debit_operation_id,
+            short_since=order.short_since,
             deadline=order.payment_deadline,
         ),
+        cancel_requested_at=order.cancel_requested_at,
         tickets=[
             show_ticket(ticket, entitlements_of[ticket.ticket_no], with_qr=with_qr)
             for ticket in tickets
@@ -113,6 +119,8 @@ def show_ticket(
                 shown=spot_status(facts_of(row)),
                 reason=row.settlement_reason,
                 part_fen=row.part_fen,
+                refund_requested_at=row.refund_requested_at,
+                refunded_fen=row.refunded_fen,
                 valid_from=row.valid_from,
                 valid_until=row.valid_until,
                 used_at=row.used_at,

@@ -1,22 +1,49 @@
-"""The events that settlement acts on."""
+"""The events that settlement acts on, and those that it tells."""
 
-from typing import Final
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
 
 from shanmen.common.db import Tx
+from shanmen.common.events import Event
 from shanmen.common.inbox import Subscription, subscribe
+from shanmen.contracts import gateway, settlement
 from shanmen.contracts.gateway import OperationFailed, OperationStuck, OperationSucceeded
-from shanmen.contracts.orders import OrderPaid, TicketsIssued
-from shanmen.contracts.verification import EntitlementUsed
+from shanmen.contracts.orders import (
+    DebitOrphaned,
+    DebitParked,
+    OrderClosed,
+    OrderPaid,
+    TicketsIssued,
+)
+from shanmen.contracts.verification import (
+    EntitlementExpired,
+    EntitlementUsed,
+    EntitlementVoided,
+)
 from shanmen.settlement.ports import SettlementContext
-from shanmen.settlement.usecases import booking, paying
+from shanmen.settlement.usecases import booking, debits, paying, refunding
 
-PAYOUT: Final = "payout"
-"""The kind of operation that settlement asks the gateway for."""
+Effect = Callable[[Tx, Any, SettlementContext], Awaitable[None]]
 
 
-async def on_order_paid(tx: Tx, event: OrderPaid, _: SettlementContext) -> None:
+async def on_order_paid(tx: Tx, event: OrderPaid, ctx: SettlementContext) -> None:
     """支付成功: book the debit."""
-    await booking.book_debit(tx, event)
+    await debits.book_debit(tx, event, ctx)
+
+
+async def on_order_closed(tx: Tx, event: OrderClosed, ctx: SettlementContext) -> None:
+    """交易关闭1: nothing is stuck any more."""
+    await debits.end_unpaid(tx, event, ctx)
+
+
+async def on_debit_parked(tx: Tx, event: DebitParked, ctx: SettlementContext) -> None:
+    """An order's debit waits for a top-up or a person: put it on the work list."""
+    await debits.list_parked_debit(tx, event, ctx)
+
+
+async def on_debit_orphaned(tx: Tx, event: DebitOrphaned, ctx: SettlementContext) -> None:
+    """A debit that no order can take: book it, and refund all of it."""
+    await debits.take_on_orphan(tx, event, ctx)
 
 
 async def on_tickets_issued(tx: Tx, event: TicketsIssued, _: SettlementContext) -> None:
@@ -29,33 +56,73 @@ async def on_entitlement_used(tx: Tx, event: EntitlementUsed, ctx: SettlementCon
     await booking.settle_visit(tx, event, ctx)
 
 
+async def on_entitlement_voided(tx: Tx, event: EntitlementVoided, ctx: SettlementContext) -> None:
+    """Refunded before a visit: give its part back."""
+    await refunding.refund_voided(tx, event, ctx)
+
+
+async def on_entitlement_expired(
+    tx: Tx, event: EntitlementExpired, ctx: SettlementContext
+) -> None:
+    """已过期: give its part back, or keep it."""
+    await refunding.end_expired(tx, event, ctx)
+
+
+SUCCEEDED: Final[Mapping[str, Effect]] = {
+    "payout": paying.settle_payout,
+    "refund": refunding.settle_refund,
+}
+STUCK: Final[Mapping[str, Effect]] = {
+    "payout": paying.park_payout,
+    "refund": refunding.park_refund,
+}
+FAILED: Final[Mapping[str, Effect]] = {
+    "payout": paying.fail_payout,
+    "refund": refunding.fail_refund,
+}
+"""What the gateway's news mean, by kind of operation; debits are orders' business."""
+
+
 async def on_operation_succeeded(
     tx: Tx, event: OperationSucceeded, ctx: SettlementContext
 ) -> None:
-    """A payout's money has moved; other operations are orders' business."""
-    if event.kind == PAYOUT:
-        await paying.settle_payout(tx, event, ctx)
+    """A payout's or refund's money has moved."""
+    if event.kind in SUCCEEDED:
+        await SUCCEEDED[event.kind](tx, event, ctx)
 
 
 async def on_operation_stuck(tx: Tx, event: OperationStuck, ctx: SettlementContext) -> None:
-    """A payout waits for a person."""
-    if event.kind == PAYOUT:
-        await paying.park_payout(tx, event, ctx)
+    """A payout or refund waits for a person."""
+    if event.kind in STUCK:
+        await STUCK[event.kind](tx, event, ctx)
 
 
 async def on_operation_failed(tx: Tx, event: OperationFailed, ctx: SettlementContext) -> None:
-    """A payout was refused for good."""
-    if event.kind == PAYOUT:
-        await paying.fail_payout(tx, event, ctx)
+    """A payout or refund was refused for good."""
+    if event.kind in FAILED:
+        await FAILED[event.kind](tx, event, ctx)
 
+
+EMITS: Final[tuple[type[Event], ...]] = (
+    *(gateway.PayoutRequested, gateway.RefundRequested),
+    *(gateway.ResumeRequested, gateway.SmsRequested),
+    *(settlement.EntitlementSettled, settlement.SettleFailed),
+    *(settlement.EntitlementRefunded, settlement.RefundFailed, settlement.EntitlementForfeited),
+)
+"""What settlement asks of the gateway, and tells of the money of entitlements."""
 
 SUBSCRIPTIONS: tuple[Subscription[SettlementContext], ...] = (
     subscribe(
         "settlement.events",
         {
             OrderPaid: on_order_paid,
+            OrderClosed: on_order_closed,
+            DebitParked: on_debit_parked,
+            DebitOrphaned: on_debit_orphaned,
             TicketsIssued: on_tickets_issued,
             EntitlementUsed: on_entitlement_used,
+            EntitlementVoided: on_entitlement_voided,
+            EntitlementExpired: on_entitlement_expired,
             OperationSucceeded: on_operation_succeeded,
             OperationStuck: on_operation_stuck,
             OperationFailed: on_operation_failed,

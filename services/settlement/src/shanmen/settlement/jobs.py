@@ -1,19 +1,20 @@
 """What settlement does now and again."""
 
-from shanmen.common import idempotency, inbox
-from shanmen.common.service import every
+import asyncio
+
+from shanmen.common.housekeeping import housekeeping
+from shanmen.common.service import Job, every
 from shanmen.settlement.ports import SettlementContext
+from shanmen.settlement.usecases.auditing import anchor_ledger
 from shanmen.settlement.usecases.paying import pay_waiting
 
 
-async def forget(ctx: SettlementContext) -> None:
-    """Delete idempotency keys and inbox rows that nobody can repeat any more."""
-    async with ctx.db.transaction() as tx:
-        await idempotency.forget_expired(tx)
-        await inbox.forget_old(tx)
+async def _pay_waiting(context: SettlementContext, stop: asyncio.Event) -> None:
+    await every(context.pay_waiting_s, pay_waiting, name="pay waiting visits").run(context, stop)
 
 
 JOBS = (
-    every(60.0, pay_waiting, name="pay waiting visits"),
-    every(3600.0, forget, name="forget what is past repeating"),
+    Job("pay waiting visits", _pay_waiting),
+    every(3600.0, anchor_ledger, name="anchor the ledger in the audit trail"),
+    housekeeping(),
 )

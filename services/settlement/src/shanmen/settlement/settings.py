@@ -15,3 +15,15 @@ class SettlementSettings(ClientSettings):
         description="the least that a channel pays out at once, by channel; less waits for the "
         "spot's next payout",
     )
+    pay_waiting_s: float = Field(
+        default=60,
+        gt=0,
+        description="how often visits that wait for the least amount of their channel are looked "
+        "at, in seconds",
+    )
+    four_eyes_above_fen: int = Field(
+        default=500_000,
+        ge=0,
+        description="above this amount, in fen, what a person does about money waits for another "
+        "person's approval",
+    )

@@ -14,12 +14,17 @@ from shanmen.common.idempotency import Reply
 from shanmen.common.outbox import Outbox
 from shanmen.verification.ports import ScanCommand, VerificationContext
 from shanmen.verification.qr import TicketKeys, load_ticket_keys
-from shanmen.verification.settings import VerificationSettings
+from shanmen.verification.settings import EXPIRY_SWEEP_S, VerificationSettings
 from shanmen.verification.usecases import record_scans
 
 
 def assemble(
-    database: Database, tokens: Introspector, ticket_keys: TicketKeys
+    database: Database,
+    tokens: Introspector,
+    clock: Clock,
+    ticket_keys: TicketKeys,
+    *,
+    expiry_sweep_s: float = EXPIRY_SWEEP_S,
 ) -> VerificationContext:
     """A context around these ports."""
 
@@ -29,17 +34,19 @@ def assemble(
     context = VerificationContext(
         db=database,
         tokens=tokens,
+        clock=clock,
         outbox=Outbox("verification"),
         ticket_keys=ticket_keys,
         # One list at a time: waiting for its turn is what makes the next list long.
         scan_queue=Batcher(record, in_flight=1),
+        expiry_sweep_s=expiry_sweep_s,
     )
     return context
 
 
 @asynccontextmanager
 async def open_context(
-    settings: VerificationSettings, database: Database, _: Clock
+    settings: VerificationSettings, database: Database, clock: Clock
 ) -> AsyncIterator[VerificationContext]:
     """The context as settings describe it; scans in hand are finished before it closes."""
     async with httpx.AsyncClient(
@@ -48,7 +55,9 @@ async def open_context(
         context = assemble(
             database,
             RemoteIntrospector(client, settings.service_token.get_secret_value()),
+            clock,
             load_ticket_keys(settings.ticket_public_keys),
+            expiry_sweep_s=settings.expiry_sweep_s,
         )
         try:
             yield context

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from shanmen.common.auth import Introspector
 from shanmen.common.batching import Batcher
+from shanmen.common.clock import Clock
 from shanmen.common.db import Database
 from shanmen.common.idempotency import Claim, Reply
 from shanmen.common.outbox import Outbox
@@ -24,13 +25,16 @@ class ScanCommand:
 class VerificationContext:
     """The ports of the service in one process.
 
-    There is no clock among them: several gates and the expiry sweep have to agree on the time, so
-    the database's decides.
+    Several gates and the expiry sweep have to agree on the time, so the database's decides. Of
+    `clock` they take only how far a person has moved this installation's time ahead of it.
     """
 
     db: Database
     tokens: Introspector
+    clock: Clock
     outbox: Outbox
     ticket_keys: TicketKeys
     scan_queue: Batcher[ScanCommand, Reply]
     """Gathers the scans of concurrent requests for `usecases.record_scans`."""
+    expiry_sweep_s: float
+    """Seconds between two looks for passes whose time is over."""

@@ -1,13 +1,18 @@
-"""All SQL of verification. Time is the transaction's: PostgreSQL's now()."""
+"""All SQL of verification.
+
+Time is the transaction's: PostgreSQL's now(), and the `shift` by which a person has moved this
+installation's time ahead of it.
+"""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import (
     CTE,
     ColumnElement,
+    Interval,
     Text,
     and_,
     bindparam,
@@ -72,10 +77,10 @@ class ScanFilter:
 
 
 async def read_passes(
-    tx: Tx, ticket_nos: Collection[str]
+    tx: Tx, ticket_nos: Collection[str], shift: timedelta
 ) -> tuple[datetime, dict[str, list[Pass]]]:
     """The time of this transaction, and the passes of these tickets by ticket number."""
-    clock = select(func.now().label("at")).subquery("clock")
+    clock = select(_now(shift).label("at")).subquery("clock")
     ours = among(PASSES.c.ticket_no, sorted(set(ticket_nos)))
     # An outer join, so that the time comes back when no ticket is known.
     rows = await tx.execute(
@@ -132,7 +137,9 @@ async def count_passes(tx: Tx, order_no: str, entitlement_ids: Collection[str]) 
     return (await tx.execute(select(func.count()).select_from(PASSES).where(*ours))).scalar_one()
 
 
-async def admit_passes(tx: Tx, admissions: Sequence[tuple[str, str, str]]) -> set[str]:
+async def admit_passes(
+    tx: Tx, admissions: Sequence[tuple[str, str, str]], shift: timedelta
+) -> set[str]:
     """Use passes up; takes (entitlement id, scan id, device), each entitlement once.
 
     Returns the scan ids that admit. This statement alone decides: of any number of scans, over
@@ -151,8 +158,8 @@ async def admit_passes(tx: Tx, admissions: Sequence[tuple[str, str, str]]) -> se
     admissible = and_(
         among(PASSES.c.usage, USAGE.sources(Usage.USED)),
         PASSES.c.activated,
-        func.now() >= PASSES.c.valid_from,
-        func.now() < PASSES.c.valid_until,
+        _now(shift) >= PASSES.c.valid_from,
+        _now(shift) < PASSES.c.valid_until,
     )
     locked = _locked(among(PASSES.c.entitlement_id, [row[0] for row in admissions]), admissible)
     admitted = await tx.execute(
@@ -164,7 +171,7 @@ async def admit_passes(tx: Tx, admissions: Sequence[tuple[str, str, str]]) -> se
         )
         .values(
             usage=Usage.USED,
-            used_at=func.now(),
+            used_at=_now(shift),
             used_scan_id=wanted.c.scan_id,
             used_device=wanted.c.device,
             version=PASSES.c.version + 1,
@@ -174,7 +181,9 @@ async def admit_passes(tx: Tx, admissions: Sequence[tuple[str, str, str]]) -> se
     return set(admitted.scalars())
 
 
-async def void_passes(tx: Tx, order_no: str, entitlement_ids: Collection[str]) -> list[Pass]:
+async def void_passes(
+    tx: Tx, order_no: str, entitlement_ids: Collection[str], shift: timedelta
+) -> list[Pass]:
     """Make passes of an order unusable; returns those that this call voided."""
     voidable = among(PASSES.c.usage, USAGE.sources(Usage.VOIDED))
     ours = and_(
@@ -185,13 +194,13 @@ async def void_passes(tx: Tx, order_no: str, entitlement_ids: Collection[str]) -
     voided = await tx.execute(
         update(PASSES)
         .where(PASSES.c.entitlement_id == locked.c.entitlement_id, voidable)
-        .values(usage=Usage.VOIDED, voided_at=func.now(), version=PASSES.c.version + 1)
+        .values(usage=Usage.VOIDED, voided_at=_now(shift), version=PASSES.c.version + 1)
         .returning(*_PASS_COLUMNS)
     )
     return [_pass(row) for row in voided]
 
 
-async def expire_passes(tx: Tx, limit: int) -> list[Pass]:
+async def expire_passes(tx: Tx, limit: int, shift: timedelta) -> list[Pass]:
     """Expire up to `limit` unused passes whose time is over; returns them.
 
     Passes that a gate or another sweep holds right now are left for the next time.
@@ -199,7 +208,7 @@ async def expire_passes(tx: Tx, limit: int) -> list[Pass]:
     due = (
         select(PASSES.c.entitlement_id)
         # Written out rather than bound: the planner then knows the partial index of due passes.
-        .where(PASSES.c.usage == literal_column("'unused'"), PASSES.c.expires_at <= func.now())
+        .where(PASSES.c.usage == literal_column("'unused'"), PASSES.c.expires_at <= _now(shift))
         .order_by(PASSES.c.expires_at)
         .limit(limit)
         .with_for_update(skip_locked=True, key_share=True)
@@ -211,7 +220,7 @@ async def expire_passes(tx: Tx, limit: int) -> list[Pass]:
             PASSES.c.entitlement_id == due.c.entitlement_id,
             among(PASSES.c.usage, USAGE.sources(Usage.EXPIRED)),
         )
-        .values(usage=Usage.EXPIRED, expired_at=func.now(), version=PASSES.c.version + 1)
+        .values(usage=Usage.EXPIRED, expired_at=_now(shift), version=PASSES.c.version + 1)
         .returning(*_PASS_COLUMNS)
     )
     return [_pass(row) for row in expired]
@@ -283,6 +292,10 @@ _SCANS_WITH_PASSES: Final = select(
     SCANS.c.qr_sha256,
     *_PASS_COLUMNS,
 ).select_from(SCANS.outerjoin(PASSES, PASSES.c.entitlement_id == SCANS.c.entitlement_id))
+
+
+def _now(shift: timedelta) -> ColumnElement[datetime]:
+    return func.now() + literal(shift, Interval())
 
 
 def _locked(*conditions: ColumnElement[bool]) -> CTE:

@@ -2,13 +2,15 @@
 
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_settings import NoDecode
 
 from shanmen.common.settings import ClientSettings
 from shanmen.verification.qr import load_ticket_keys
+
+EXPIRY_SWEEP_S: Final = 5.0
 
 
 def _from_json(value: Any) -> Any:
@@ -30,4 +32,9 @@ class VerificationSettings(ClientSettings):
         min_length=1,
         description="JSON object: key id → base64 of the raw 32-byte Ed25519 public key that "
         "verifies ticket codes. Keep an old key as long as its tickets are valid.",
+    )
+    expiry_sweep_s: float = Field(
+        default=EXPIRY_SWEEP_S,
+        gt=0,
+        description="seconds between two looks for unused passes whose time is over",
     )

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from shanmen.common.db import Tx
@@ -51,7 +51,7 @@ async def record_scans(
             for command, code, known in zip(commands, codes, earlier, strict=True)
             if known is None
         ]
-        scans = await _decide(tx, attempts) if attempts else []
+        scans = await _decide(tx, attempts, ctx.clock.shift) if attempts else []
         if scans:
             await queries.add_scans(tx, scans)
             await ctx.outbox.add(tx, [event for scan in scans for event in _told_by(scan)])
@@ -63,17 +63,17 @@ async def record_scans(
     return [next(fresh) if known is None else known for known in earlier]
 
 
-async def _decide(tx: Tx, attempts: Sequence[_Attempt]) -> list[Scan]:
+async def _decide(tx: Tx, attempts: Sequence[_Attempt], shift: timedelta) -> list[Scan]:
     """Judge all, admit whom the guarded update lets in, and judge those again whom it does not."""
     tickets = [attempt.code for attempt in attempts if isinstance(attempt.code, str)]
-    at, passes = await queries.read_passes(tx, tickets)
+    at, passes = await queries.read_passes(tx, tickets, shift)
     scans = [_judged(attempt, passes, at) for attempt in attempts]
-    admitted = await _admit(tx, scans)
+    admitted = await _admit(tx, scans, shift)
     outrun = {scan.scan_id for scan in scans if _is_admissible(scan)} - admitted
     if not outrun:
         return scans
     # A statement of its own, after the update: it sees what was faster.
-    _, passes = await queries.read_passes(tx, tickets)
+    _, passes = await queries.read_passes(tx, tickets, shift)
     again = [_judged(a, passes, at) if a.scan_id in outrun else None for a in attempts]
     for scan in again:
         if scan and _is_admissible(scan):
@@ -99,7 +99,7 @@ def _judged(attempt: _Attempt, passes: Mapping[str, Sequence[Pass]], at: datetim
     )
 
 
-async def _admit(tx: Tx, scans: Sequence[Scan]) -> set[str]:
+async def _admit(tx: Tx, scans: Sequence[Scan], shift: timedelta) -> set[str]:
     """Use up the passes of admissible scans; of several scans of one pass, the first asks."""
     asking: dict[str, Scan] = {}
     for scan in scans:
@@ -108,7 +108,7 @@ async def _admit(tx: Tx, scans: Sequence[Scan]) -> set[str]:
     if not asking:
         return set()
     return await queries.admit_passes(
-        tx, [(key, scan.scan_id, scan.device) for key, scan in asking.items()]
+        tx, [(key, scan.scan_id, scan.device) for key, scan in asking.items()], shift
     )
 
 
@@ -154,7 +154,7 @@ async def show_passes(
 ) -> TicketPasses:
     """A ticket's passes that the tenant (None: the platform) may see. Raises NotFound."""
     async with ctx.db.snapshot() as tx:
-        at, by_ticket = await queries.read_passes(tx, [ticket_no])
+        at, by_ticket = await queries.read_passes(tx, [ticket_no], ctx.clock.shift)
     visible = [
         PassView.of(held, judge([held], held.spot_id, at))
         for held in by_ticket.get(ticket_no, [])
@@ -200,7 +200,7 @@ async def void_entitlements(tx: Tx, requested: VoidRequested, ctx: VerificationC
     wanted = set(requested.entitlement_ids)
     if await queries.count_passes(tx, requested.order_no, wanted) < len(wanted):
         raise NotYet(f"order {requested.order_no} has entitlements without a pass")
-    voided = await queries.void_passes(tx, requested.order_no, wanted)
+    voided = await queries.void_passes(tx, requested.order_no, wanted, ctx.clock.shift)
     events = [
         EntitlementVoided(
             entitlement_id=held.entitlement_id,
@@ -223,7 +223,7 @@ async def expire_passes(ctx: VerificationContext, *, at_once: int = SWEEP_SIZE) 
     total = 0
     while True:
         async with ctx.db.transaction() as tx:
-            expired = await queries.expire_passes(tx, at_once)
+            expired = await queries.expire_passes(tx, at_once, ctx.clock.shift)
             events = [
                 EntitlementExpired(
                     entitlement_id=held.entitlement_id,

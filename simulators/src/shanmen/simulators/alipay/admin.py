@@ -28,8 +28,10 @@ def routes() -> list[Route]:
         ("POST", "/accounts", _putter(enrolment.put_account, "accounts", "account_no")),
         ("GET", "/accounts/{key}", _reader("accounts", "account_no")),
         ("GET", "/accounts/{key}/entries", _entries),
+        ("GET", "/accounts/{key}/movements", _movements),
         ("POST", "/accounts/{key}/top-up", _top_up),
         ("PUT", "/accounts/{key}/balance", _set_balance),
+        ("GET", "/statements", _statements),
         ("GET", "/agreements", _lister("agreements")),
         ("POST", "/agreements", _putter(enrolment.put_agreement, "agreements", "agreement_no")),
         ("GET", "/agreements/{key}", _reader("agreements", "agreement_no")),
@@ -160,6 +162,28 @@ async def _entries(request: Request) -> Response:
         if found is None
         else JSONResponse({"entries": found})
     )
+
+
+async def _movements(request: Request) -> Response:
+    """An account's movements by business number, from behind the number `after`."""
+    key, after = request.path_params["key"], request.query_params.get("after", "")
+    limit = _number(request, "limit", _MAX_ROWS, _MAX_ROWS)
+    found = await _channel(request).within(
+        lambda books: views.movements(books, key, after, limit) if books.account(key) else None
+    )
+    return (
+        _refusal(404, f"there is no account {key}")
+        if found is None
+        else JSONResponse({"movements": found})
+    )
+
+
+async def _statements(request: Request) -> Response:
+    """Every account's balance and journal, from behind the account number `after`."""
+    after = request.query_params.get("after", "")
+    limit = _number(request, "limit", _MAX_ROWS, _MAX_ROWS)
+    found = await _channel(request).within(lambda books: views.statements(books, after, limit))
+    return JSONResponse({"statements": found})
 
 
 async def _top_up(request: Request) -> Response:

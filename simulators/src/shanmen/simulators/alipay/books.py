@@ -33,6 +33,7 @@ CREATE TABLE IF NOT EXISTS entries (
     at_ms INTEGER NOT NULL,
     UNIQUE (account_no, kind, channel_no)
 );
+CREATE INDEX IF NOT EXISTS entries_by_business ON entries (account_no, business_no);
 CREATE TABLE IF NOT EXISTS apps (
     app_id TEXT PRIMARY KEY,
     account_no TEXT NOT NULL REFERENCES accounts,

@@ -33,6 +33,45 @@ def entries(books: Books, account_no: str, after: int, limit: int) -> list[dict[
     )
 
 
+def movements(books: Books, account_no: str, after: str, limit: int) -> list[dict[str, object]]:
+    """What moved between an account and others, summed up per business number and in its order.
+
+    `net_fen` is positive for what came in; a payment that was undone has two moves and nets zero.
+    """
+    return _shown_all(
+        books.rows(
+            "SELECT business_no, count(*) AS moves,"
+            " sum(CASE direction WHEN 'in' THEN amount_fen ELSE -amount_fen END) AS net_fen,"
+            " group_concat(DISTINCT kind) AS kinds,"
+            " min(counterparty_no) AS counterparty_no,"
+            " count(DISTINCT counterparty_no) AS counterparties"
+            " FROM entries WHERE account_no = ? AND business_no > ?"
+            " AND counterparty_no IS NOT NULL"
+            " GROUP BY business_no ORDER BY business_no LIMIT ?",
+            account_no,
+            after,
+            limit,
+        )
+    )
+
+
+def statements(books: Books, after: str, limit: int) -> list[dict[str, object]]:
+    """Every account's balance, and what its journal says that it should be, by account number."""
+    return _shown_all(
+        books.rows(
+            "SELECT account_no, balance_fen, coalesce(sum("
+            " CASE direction WHEN 'in' THEN amount_fen ELSE -amount_fen END), 0) AS journal_fen,"
+            " coalesce(sum(CASE WHEN counterparty_no IS NULL THEN 0"
+            " WHEN direction = 'in' THEN amount_fen ELSE -amount_fen END), 0) AS traded_fen"
+            " FROM (SELECT account_no, balance_fen FROM accounts WHERE account_no > ?"
+            " ORDER BY account_no LIMIT ?) LEFT JOIN entries USING (account_no)"
+            " GROUP BY account_no, balance_fen ORDER BY account_no",
+            after,
+            limit,
+        )
+    )
+
+
 def listed(
     books: Books, table: str, after: int, limit: int, status: str | None
 ) -> list[dict[str, object]]:

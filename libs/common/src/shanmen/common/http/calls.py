@@ -42,9 +42,12 @@ class Call:
     claim: Claim | None
 
 
-def changes(*scopes: str) -> Callable[..., Awaitable[Call]]:
-    """A FastAPI dependency for POSTs: who calls, and under which idempotency key."""
-    authorized = requires(*scopes)
+def changes(*scopes: str, fresh: bool = False) -> Callable[..., Awaitable[Call]]:
+    """A FastAPI dependency for POSTs: who calls, and under which idempotency key.
+
+    `fresh` as in `requires`.
+    """
+    authorized = requires(*scopes, fresh=fresh)
 
     async def dependency(request: Request, idempotency_key: IdempotencyKey = None) -> Call:
         principal = await authorized(request)

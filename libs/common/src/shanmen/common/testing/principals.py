@@ -12,14 +12,19 @@ def principal(
     *,
     scopes: Iterable[str] = (),
     reseller: str | None = None,
+    person: str | None = None,
 ) -> Principal:
-    """A principal with a credential of its own."""
+    """A principal with a credential of its own; an operator is a person of its own, too."""
+    credential_id = new_id("crd")
+    if kind == PrincipalKind.OPERATOR and person is None:
+        person = f"holder of {credential_id}"
     return Principal(
         kind=PrincipalKind(kind),
-        credential_id=new_id("crd"),
+        credential_id=credential_id,
         scopes=frozenset(scopes),
         party_id=party_id,
         reseller=reseller,
+        person=person,
     )
 
 
@@ -43,6 +48,6 @@ class FakeIntrospector:
         """Let the token stand for nobody."""
         self._principals.pop(token, None)
 
-    async def introspect(self, token: str) -> Principal | None:
+    async def introspect(self, token: str, *, fresh: bool = False) -> Principal | None:
         """See shanmen.common.auth.Introspector."""
         return self._principals.get(token)

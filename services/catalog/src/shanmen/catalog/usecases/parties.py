@@ -104,16 +104,19 @@ async def mint_credential(
         raise Invalid("`reseller` goes with kind `reseller`.", field="body.reseller")
     if body.expires_at is not None and body.expires_at <= ctx.clock.now():
         raise Invalid("expires_at lies in the past.", field="body.expires_at")
-    allowed = SCOPES[body.kind]
+    is_operator = body.kind == "operator"
+    allowed = SCOPES[body.kind] & principal.scopes if is_operator else SCOPES[body.kind]
     scopes = allowed if body.scopes is None else frozenset(body.scopes)
     if not scopes <= allowed:
         unknown = ", ".join(sorted(scopes - allowed))
-        raise Invalid(f"A {body.kind} cannot have: {unknown}.", field="body.scopes")
+        owner = "Your own token" if is_operator else f"A {body.kind}"
+        raise Invalid(f"{owner} cannot have: {unknown}.", field="body.scopes")
     return await issue_token(
         tx,
         kind=body.kind,
         party_id=party_id,
         reseller=body.reseller,
+        person=await _known_person(tx, principal) if is_operator else None,
         label=body.label,
         scopes=sorted(scopes),
         expires_at=body.expires_at,
@@ -147,6 +150,12 @@ async def revoke_credential(
     if row is None:
         raise NotFound("live credential", credential_id)
     return credential_view(row)
+
+
+async def _known_person(tx: Tx, principal: Principal) -> str | None:
+    if principal.person is not None:
+        await queries.add_person(tx, principal.person)
+    return principal.person
 
 
 def _own_party(principal: Principal, asked: str | None) -> str:
@@ -211,6 +220,7 @@ def credential_view(row: Row[Any]) -> CredentialView:
         kind=row.kind,
         party_id=row.party_id,
         reseller=row.reseller,
+        person=row.person,
         label=row.label,
         scopes=list(row.scopes),
         expires_at=row.expires_at,

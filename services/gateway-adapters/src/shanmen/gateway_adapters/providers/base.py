@@ -7,9 +7,10 @@ connection or an answer whose signature does not verify is an `Answer` with `Out
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from typing import Protocol
 
-from shanmen.gateway_adapters.domain import Channel, OperationKind, Outcome
+from shanmen.gateway_adapters.domain.operations import Channel, OperationKind, Outcome
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,17 @@ class Instruction:
     original_number: str | None = None
 
 
+class Contact(StrEnum):
+    """Whether a call reached its channel, as far as anyone can tell."""
+
+    VERIFIED = "verified"
+    """It answered, and the answer is the channel's own."""
+    SILENT = "silent"
+    """It was called, and there is no answer that could be verified."""
+    NOT_CALLED = "not_called"
+    """The call was not made, for a reason of ours."""
+
+
 @dataclass(frozen=True)
 class Answer:
     """What a channel said to one call, mapped to an outcome; `raw` is kept as it came.
@@ -48,6 +60,7 @@ class Answer:
     `code` and `sub_code` are the channel's own (or `transport` and the kind of trouble), `reason`
     is fit to be shown to an operator. `channel_ref` is the channel's number for the operation.
     `listed` is false when the code is in none of our tables: unknown, and worth an alarm.
+    `contact` says what the call tells of the channel itself.
     """
 
     outcome: Outcome
@@ -58,6 +71,7 @@ class Answer:
     amount_fen: int | None = None
     listed: bool = True
     raw: bytes = field(default=b"", repr=False)
+    contact: Contact = Contact.VERIFIED
 
 
 @dataclass(frozen=True)

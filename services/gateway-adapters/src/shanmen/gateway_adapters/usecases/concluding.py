@@ -1,128 +1,183 @@
 """Applying answers: what was said is written down, and its conclusion drawn and told once."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
+from typing import Any, Final
 
 from sqlalchemy import Row
 
 from shanmen.common.db import Tx
-from shanmen.gateway_adapters import queries
-from shanmen.gateway_adapters.domain import (
+from shanmen.gateway_adapters.domain.operations import (
     Action,
-    Attempt,
-    Finish,
-    Next,
     OperationKind,
     OperationStatus,
     Outcome,
-    decide,
 )
+from shanmen.gateway_adapters.domain.policy import Attempt, Finish, Next, decide
 from shanmen.gateway_adapters.ports import GatewayContext
 from shanmen.gateway_adapters.providers.base import Answer
+from shanmen.gateway_adapters.queries import operations as queries
+from shanmen.gateway_adapters.usecases.claiming import Claim
 from shanmen.gateway_adapters.usecases.history import policy_attempts
-from shanmen.gateway_adapters.usecases.requesting import tell
+from shanmen.gateway_adapters.usecases.rechecking import apply_to_failed, first_recheck
+from shanmen.gateway_adapters.usecases.requesting import CANCELLED, tell
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Answered:
-    """What was said to one attempt; `operation` is the row that it was made for."""
+    """What was said to one attempt."""
 
-    operation: Row[Any]
-    lease: int
+    claim: Claim
     answer: Answer
 
 
-async def apply_answer(
+@dataclass(frozen=True)
+class _Situation:
+    """An operation, locked, and its attempts, at the moment when an answer is applied."""
+
+    operation: Row[Any]
+    history: Sequence[Row[Any]]
+    jitter: float
+
+
+async def apply_answers(
     tx: Tx,
     ctx: GatewayContext,
-    item: Answered,
-    history: Sequence[Row[Any]],
+    answered: Sequence[Answered],
     *,
-    jitter: float = 0.0,
+    jitter: Callable[[], float] = lambda: 0.0,
 ) -> None:
+    """Write answers down, and draw the conclusion of each.
+
+    The operations are locked and read anew: one may have been abandoned during its call.
+    """
+    numbers = [item.claim.operation_id for item in answered]
+    operations = await queries.lock_operations(tx, numbers)
+    history = await queries.attempts(tx, numbers)
+    done: set[str] = set()
+    for item in answered:
+        number = item.claim.operation_id
+        if number in done:  # two answers about one operation: the first may have ended it
+            operations |= await queries.lock_operations(tx, [number])
+            history |= await queries.attempts(tx, [number])
+        done.add(number)
+        await _apply(tx, ctx, item, _Situation(operations[number], history[number], jitter()))
+
+
+async def _apply(tx: Tx, ctx: GatewayContext, item: Answered, now_is: _Situation) -> None:
     """Write an answer down, and draw its conclusion.
 
     An answer that comes after somebody else has claimed the operation is judged by the attempts
     before it, and concludes only if it says that the money has moved.
     """
-    operation, answer, now = item.operation, item.answer, ctx.clock.now()
-    is_first = await queries.finish_attempt(
-        tx,
-        operation.operation_id,
-        item.lease,
-        {
-            "finished_at": now,
-            "outcome": answer.outcome,
-            "code": answer.code,
-            "sub_code": answer.sub_code,
-            "reason": answer.reason[:500],
-            "listed": answer.listed,
-            "raw": answer.raw,
-        },
-    )
-    if not is_first:
+    claim, answer, operation = item.claim, item.answer, now_is.operation
+    now = ctx.clock.now()
+    if not await queries.finish_attempt(
+        tx, claim.operation_id, claim.lease, _written(answer, now)
+    ):
         return
-    if not answer.listed and all(row.listed for row in history):
-        _alarm("a code that is in none of our tables", operation.operation_id, answer)
-    before = [row for row in history if row.lease < item.lease]
-    latest = Attempt(Action(operation.next_action), answer.outcome, now)
+    if not answer.listed and all(row.listed for row in now_is.history):
+        _alarm("a code that is in none of our tables", claim.operation_id, answer)
+    if operation.status == OperationStatus.FAILED:
+        await apply_to_failed(tx, ctx, claim, answer, operation)
+        return
+    before = [row for row in now_is.history if row.lease < claim.lease]
     step = decide(
         OperationKind(operation.kind),
-        [*policy_attempts(before), latest],
+        [*policy_attempts(before), Attempt(claim.action, answer.outcome, now)],
         ctx.settings.policy(),
         since=operation.opened_at,
-        jitter=jitter,
+        abandoned=operation.abandoned_at is not None,
+        jitter=now_is.jitter,
     )
     if isinstance(step, Next):
         await queries.apply_next(
-            tx, operation.operation_id, item.lease, action=step.action, at=step.at
+            tx, claim.operation_id, claim.lease, action=step.action, at=step.at
         )
-    else:
-        await _conclude(tx, ctx, item, step, before)
+    elif not _is_overtaken_by_cancel(claim, now_is.history):
+        told = _explanation(claim, answer, step, now_is)
+        await _conclude(tx, ctx, item, step, told)
+
+
+def _is_overtaken_by_cancel(claim: Claim, history: Sequence[Row[Any]]) -> bool:
+    """Whether the money that an answer tells of may have been paid back by a later attempt.
+
+    What has become of it, that attempt will say, or the query after it.
+    """
+    return any(row.action == Action.CANCEL and row.lease > claim.lease for row in history)
 
 
 async def _conclude(
-    tx: Tx, ctx: GatewayContext, item: Answered, step: Finish, before: Sequence[Row[Any]]
+    tx: Tx, ctx: GatewayContext, item: Answered, step: Finish, told: Mapping[str, str]
 ) -> None:
-    answer, operation_id = item.answer, item.operation.operation_id
+    claim, answer, now = item.claim, item.answer, ctx.clock.now()
     is_certain_for_ever = step.status is OperationStatus.SUCCEEDED
+    has_failed = step.status is OperationStatus.FAILED
     changed = await queries.change_status(
         tx,
-        operation_id,
+        claim.operation_id,
         step.status,
         {
             "outcome": step.outcome,
-            **_explanation(answer, before),
+            **told,
             "channel_ref": answer.channel_ref,
-            "finished_at": ctx.clock.now(),
+            "finished_at": now,
+            "recheck_at": first_recheck(ctx, claim.action, answer, now) if has_failed else None,
         },
-        lease=None if is_certain_for_ever else item.lease,
+        lease=None if is_certain_for_ever else claim.lease,
     )
     if changed is None:
-        if is_certain_for_ever:
-            await _check_contradiction(tx, operation_id, answer)
         return
     if step.status is OperationStatus.PARKED:
-        _alarm(f"operation parked: {step.outcome}", operation_id, answer)
+        _alarm(f"operation parked: {step.outcome}", claim.operation_id, answer)
     await tell(tx, ctx, changed)
 
 
-def _explanation(answer: Answer, before: Sequence[Row[Any]]) -> dict[str, str]:
+def _explanation(
+    claim: Claim, answer: Answer, step: Finish, now_is: _Situation
+) -> Mapping[str, str]:
     """Why, in the channel's words; "not found" only confirms the refusal that came before it."""
-    refusals = [row for row in before if row.outcome == Outcome.FINAL]
+    if step.status is OperationStatus.FAILED and now_is.operation.abandoned_at is not None:
+        return _cancellation(claim, answer)
+    refusals = [
+        row for row in now_is.history if row.lease < claim.lease and row.outcome == Outcome.FINAL
+    ]
     if answer.outcome is Outcome.ABSENT and refusals:
         return {"code": refusals[-1].sub_code or refusals[-1].code, "reason": refusals[-1].reason}
     return {"code": answer.sub_code or answer.code, "reason": answer.reason[:500]}
 
 
-async def _check_contradiction(tx: Tx, operation_id: str, answer: Answer) -> None:
-    row = await queries.operation(tx, operation_id)
-    if row is not None and row.status == OperationStatus.FAILED:
-        _alarm("money moved for an operation that was told as failed", operation_id, answer)
+_CANCELLED_BY: Final[Mapping[tuple[Action, Outcome], str]] = {
+    (Action.CANCEL, Outcome.OK): "{reason}",
+    (Action.CANCEL, Outcome.ABSENT): "never received by the channel",
+    (Action.QUERY, Outcome.ABSENT): "never received by the channel",
+    (Action.QUERY, Outcome.FINAL): "closed at the channel: {reason}",
+    (Action.SEND, Outcome.FINAL): "refused by the channel: {code} {reason}",
+}
+"""How an abandoned operation came to its certain end, by the last answer."""
+
+
+def _cancellation(claim: Claim, answer: Answer) -> dict[str, str]:
+    """Why an abandoned operation failed: whatever the channel said, it was not wanted any more."""
+    text = _CANCELLED_BY[claim.action, answer.outcome]
+    reason = text.format(code=answer.sub_code or answer.code, reason=answer.reason)
+    return {"code": CANCELLED, "reason": reason[:500]}
+
+
+def _written(answer: Answer, now: datetime) -> dict[str, Any]:
+    return {
+        "finished_at": now,
+        "outcome": answer.outcome,
+        "code": answer.code,
+        "sub_code": answer.sub_code,
+        "reason": answer.reason[:500],
+        "listed": answer.listed,
+        "raw": answer.raw,
+    }
 
 
 def _alarm(what: str, operation_id: str, answer: Answer) -> None:

@@ -5,7 +5,8 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from shanmen.gateway_adapters.domain import Action, Attempt, Outcome
+from shanmen.gateway_adapters.domain.operations import Action, Outcome
+from shanmen.gateway_adapters.domain.policy import Attempt
 
 
 def policy_attempts(rows: Sequence[Row[Any]]) -> list[Attempt]:

@@ -1,17 +1,20 @@
 """Channel notifications: verified, kept once, and only ever a hint to query."""
 
 import logging
+from datetime import timedelta
 from typing import Any, Final
 
 from sqlalchemy import Row
 
 from shanmen.common.db import Tx, after_commit
 from shanmen.common.errors import NotFound
-from shanmen.gateway_adapters import queries
-from shanmen.gateway_adapters.domain import Action, Channel, Next, OperationStatus, Outcome
+from shanmen.gateway_adapters.domain.operations import Action, Channel, OperationStatus, Outcome
+from shanmen.gateway_adapters.domain.policy import Next
 from shanmen.gateway_adapters.errors import NotificationRejected
 from shanmen.gateway_adapters.ports import GatewayContext
 from shanmen.gateway_adapters.providers.base import Notification, NotificationRefused
+from shanmen.gateway_adapters.queries import notifications as queries
+from shanmen.gateway_adapters.queries import operations
 from shanmen.gateway_adapters.usecases.requesting import reopen
 
 log = logging.getLogger(__name__)
@@ -39,9 +42,16 @@ async def take_notification(ctx: GatewayContext, channel: Channel, body: bytes) 
     return provider.acknowledgement(notification)
 
 
+async def forget_disbelieved(ctx: GatewayContext) -> None:
+    """Forget what was not believed and is old, or too much to keep: anybody may post."""
+    before = ctx.clock.now() - timedelta(days=ctx.settings.disbelieved_days)
+    async with ctx.db.transaction() as tx:
+        await queries.forget_disbelieved(tx, before=before, keep=ctx.settings.disbelieved_rows)
+
+
 async def _take_verified(ctx: GatewayContext, channel: Channel, notification: Notification) -> str:
     async with ctx.db.transaction() as tx:
-        operation = await queries.operation(tx, notification.number)
+        operation = await operations.operation(tx, notification.number)
         verdict = _judge(operation, channel, notification)
         is_new = await queries.insert_notification(
             tx,
@@ -71,13 +81,16 @@ def _judge(operation: Row[Any] | None, channel: Channel, notification: Notificat
 async def _look_soon(tx: Tx, ctx: GatewayContext, operation: Row[Any]) -> None:
     """Bring a planned query forward; look again at what waits for a person, too.
 
-    One that waits for money goes on when a person asks: nothing has happened to it.
+    One that waits for money goes on when a person asks: nothing has happened to it. One that has
+    failed is asked about, too, and stays failed unless that says that the money has moved.
     """
     now = ctx.clock.now()
     if operation.status == OperationStatus.PARKED and operation.outcome != Outcome.FUNDS:
         await reopen(tx, operation.operation_id, Next(Action.QUERY, now))
+    elif operation.status == OperationStatus.FAILED:
+        await operations.hasten_recheck(tx, operation.operation_id, now)
     else:
-        await queries.hasten_query(tx, operation.operation_id, now)
+        await operations.hasten_query(tx, operation.operation_id, now)
     after_commit(tx, "operations", ctx.work_arrived.set)
 
 

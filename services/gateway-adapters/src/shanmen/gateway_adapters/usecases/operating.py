@@ -9,51 +9,42 @@ After it: the same, and the query finds what the call did. Nothing is ever sent 
 import asyncio
 import logging
 import random
+import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any
-
-from sqlalchemy import Row
+from collections.abc import Callable, Mapping, Sequence
 
 from shanmen.common.batching import Batcher
 from shanmen.common.errors import NotFound, Unavailable
 from shanmen.common.waiting import first_of
-from shanmen.gateway_adapters import queries
-from shanmen.gateway_adapters.domain import (
-    Action,
-    Channel,
-    OperationKind,
-    Outcome,
-)
+from shanmen.gateway_adapters.domain.operations import Action, Channel, OperationKind, Outcome
 from shanmen.gateway_adapters.ports import GatewayContext
-from shanmen.gateway_adapters.providers.base import Answer, Instruction
-from shanmen.gateway_adapters.usecases.concluding import Answered, apply_answer
+from shanmen.gateway_adapters.providers.base import Answer, Contact, Instruction
+from shanmen.gateway_adapters.usecases.breaking import Breaker, Pace
+from shanmen.gateway_adapters.usecases.claiming import (
+    Claim,
+    claim_operations,
+    claim_probe,
+    claim_rechecks,
+)
+from shanmen.gateway_adapters.usecases.concluding import Answered, apply_answers
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Claim:
-    """One attempt that this process may make until its lease runs out.
+class Operator:
+    """Works on due operations: bounded calls per channel, answers applied in lists.
 
-    `operation` is the row as it was before the claim: its `next_action` is what to do.
+    `jitter` draws from [0, 1), to spread delays.
     """
 
-    operation: Row[Any]
-    lease: int
-    until: datetime
-
-
-class Operator:
-    """Works on due operations: bounded calls per channel, answers applied in lists."""
-
-    def __init__(self, ctx: GatewayContext) -> None:
+    def __init__(self, ctx: GatewayContext, jitter: Callable[[], float] | None = None) -> None:
         self._ctx = ctx
+        self._jitter = jitter or random.Random().random  # noqa: S311 - guards nothing
         self._calling: Counter[Channel] = Counter()
         self._answers: Batcher[Answered, None] = Batcher(self._apply)
-        self._jitter = random.Random()  # noqa: S311 - spreads retries, guards nothing
+        self._breaker = Breaker(ctx)
+        self._draining: dict[Channel, Pace] = {}
+        self._looked_at_s = time.monotonic() - ctx.settings.operate_poll_s
 
     async def run(self, stop: asyncio.Event) -> None:
         """Claim what is due, call, apply; ends when `stop` is set and every call is applied."""
@@ -61,79 +52,92 @@ class Operator:
             while not stop.is_set():
                 self._ctx.work_arrived.clear()
                 for claim in await self._claim():
+                    self._count(claim)
                     calls.create_task(self._work(claim))
                 await first_of(
                     stop, self._ctx.work_arrived, within_s=self._ctx.settings.operate_poll_s
                 )
 
     async def _claim(self) -> Sequence[Claim]:
-        """Only as many as can be called at once: a claim that waits would outlive its lease."""
-        limit = self._ctx.settings.channel_concurrency
-        free = {channel: limit - self._calling[channel] for channel in Channel}
+        claims: list[Claim] = []
         try:
-            claims = await claim_operations(self._ctx, free)
+            claims += await self._claim_due()
+            if time.monotonic() - self._looked_at_s >= self._ctx.settings.operate_poll_s:
+                self._looked_at_s = time.monotonic()
+                await self._look_around(claims)
         except Exception:
             log.exception("operations could not be claimed, tried again")
-            return ()
-        self._calling.update(Channel(claim.operation.channel) for claim in claims)
         return claims
+
+    async def _claim_due(self) -> Sequence[Claim]:
+        limits = self._limits(())
+        claims = await claim_operations(self._ctx, limits)
+        claimed = Counter(claim.channel for claim in claims)
+        for channel in list(self._draining):
+            if claimed[channel] < limits[channel]:
+                del self._draining[channel]  # that was all that had waited
+        return claims
+
+    async def _look_around(self, claims: list[Claim]) -> None:
+        """What need not be looked for each time: circuits, their probes, and rechecks."""
+        settings = self._ctx.settings
+        for channel in await self._breaker.look():
+            self._draining[channel] = Pace(settings.channel_rate_per_s, settings.operate_poll_s)
+        for channel in self._breaker.open_channels:
+            claims += await claim_probe(self._ctx, channel)
+        claims += await claim_rechecks(self._ctx, self._limits(claims))
+
+    def _limits(self, claimed: Sequence[Claim]) -> Mapping[Channel, int]:
+        """Only as many as can be called at once: a claim that waits would outlive its lease."""
+        busy = self._calling + Counter(claim.channel for claim in claimed)
+        most = self._ctx.settings.channel_concurrency
+        limits = {channel: most - busy[channel] for channel in Channel}
+        for channel, pace in self._draining.items():
+            limits[channel] = min(limits[channel], pace.allowance())
+        # What the last look found open stays so until the next one, which sets the pace.
+        return limits | dict.fromkeys(self._breaker.open_channels, 0)
+
+    def _count(self, claim: Claim) -> None:
+        self._calling[claim.channel] += 1
+        if claim.channel in self._draining:
+            self._draining[claim.channel].spend(1)
 
     async def _work(self, claim: Claim) -> None:
         try:
             answer = await call_channel(self._ctx, claim)
-            await self._answers.submit(Answered(claim.operation, claim.lease, answer))
+            await self._answers.submit(Answered(claim, answer))
+            await self._breaker.note(claim.channel, answer.contact)
         except Exception:
             # The lease runs out and a query follows: unknown, never failed.
             log.exception(
                 "attempt ended without a recorded answer",
-                extra={"operation_id": claim.operation.operation_id},
+                extra={"operation_id": claim.operation_id},
             )
         finally:
-            self._calling[Channel(claim.operation.channel)] -= 1
+            self._calling[claim.channel] -= 1
             self._ctx.work_arrived.set()  # there is room again, or a next step is due at once
 
     async def _apply(self, answered: Sequence[Answered]) -> Sequence[None]:
         async with self._ctx.db.transaction() as tx:
-            history = await queries.attempts(
-                tx, [item.operation.operation_id for item in answered]
-            )
-            for item in answered:
-                rows = history[item.operation.operation_id]
-                await apply_answer(tx, self._ctx, item, rows, jitter=self._jitter.random())
+            await apply_answers(tx, self._ctx, answered, jitter=self._jitter)
         return [None] * len(answered)
-
-
-async def claim_operations(ctx: GatewayContext, limits: Mapping[Channel, int]) -> Sequence[Claim]:
-    """Commit the intent of one attempt for each due operation, so many per channel."""
-    now = ctx.clock.now()
-    until = now + timedelta(seconds=ctx.settings.attempt_lease_s)
-    claims: list[Claim] = []
-    async with ctx.db.transaction() as tx:
-        for channel, limit in limits.items():
-            if limit > 0:
-                rows = await queries.claim_due(
-                    tx, channel, now=now, leased_until=until, limit=limit
-                )
-                claims += [Claim(row, row.lease + 1, until) for row in rows]
-    return claims
 
 
 async def call_channel(ctx: GatewayContext, claim: Claim) -> Answer:
     """Make the call that a claimed operation is due for."""
     row = claim.operation
-    provider = ctx.providers.get(Channel(row.channel))
+    provider = ctx.providers.get(claim.channel)
     if provider is None:
-        return Answer(Outcome.CONFIG, "channel_off", f"The channel {row.channel} is not set up.")
+        return _not_called(Outcome.CONFIG, "channel_off", f"{claim.channel} is not set up.")
     try:
         counterparty = await ctx.accounts.counterparty(row.account_id)
     except NotFound as error:
-        return Answer(Outcome.CONFIG, "account_unknown", error.detail)
+        return _not_called(Outcome.CONFIG, "account_unknown", error.detail)
     except Unavailable as error:
-        return Answer(Outcome.THROTTLED, "account_unavailable", error.detail)
-    action = Action(row.next_action)
-    if action is Action.SEND and ctx.clock.now() >= claim.until:
-        # A process that was asleep must not send what others have meanwhile asked about.
-        return Answer(Outcome.THROTTLED, "claim_over", "The claim ran out before it was used.")
+        return _not_called(Outcome.THROTTLED, "account_unavailable", error.detail)
+    if claim.action is not Action.QUERY and ctx.clock.now() >= claim.until:
+        # A process that was asleep must not send or cancel what others have meanwhile asked about.
+        return _not_called(Outcome.THROTTLED, "claim_over", "The claim ran out before its call.")
     instruction = Instruction(
         number=row.operation_id,
         kind=OperationKind(row.kind),
@@ -147,4 +151,8 @@ async def call_channel(ctx: GatewayContext, claim: Claim) -> Answer:
         Action.QUERY: provider.query,
         Action.CANCEL: provider.cancel,
     }
-    return await calls[action](instruction)
+    return await calls[claim.action](instruction)
+
+
+def _not_called(outcome: Outcome, code: str, reason: str) -> Answer:
+    return Answer(outcome, code, reason, contact=Contact.NOT_CALLED)

@@ -1,26 +1,28 @@
 """Taking on operations: a request is recorded once, however often it is asked for."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Row
 
 from shanmen.common.db import Tx, after_commit
-from shanmen.common.errors import Malformed
+from shanmen.common.errors import Malformed, NotYet
 from shanmen.contracts.gateway import OperationFailed, OperationStuck, OperationSucceeded
 from shanmen.contracts.terms import AccountRef
-from shanmen.gateway_adapters import queries
-from shanmen.gateway_adapters.domain import (
+from shanmen.gateway_adapters.domain.operations import (
     Action,
     Channel,
-    Next,
     OperationKind,
     OperationStatus,
     Outcome,
-    resume,
 )
+from shanmen.gateway_adapters.domain.policy import Next, abandon, resume
 from shanmen.gateway_adapters.ports import GatewayContext
+from shanmen.gateway_adapters.queries import operations as queries
 from shanmen.gateway_adapters.usecases.history import policy_attempts
+
+CANCELLED: Final = "cancelled"
+"""The code of a debit that was given up and has come to its certain end."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,69 @@ async def _ask_again(tx: Tx, ctx: GatewayContext, request: OperationRequest) -> 
     row = await queries.operation(tx, request.operation_id, lock=True)
     if row is None or any(getattr(row, k) != v for k, v in _values(request).items()):
         raise Malformed(f"{request.operation_id} was requested before with other content")
-    if row.status == OperationStatus.PARKED:
+    await _go_on(tx, ctx, row)
+
+
+async def resume_operation(tx: Tx, ctx: GatewayContext, operation_id: str) -> None:
+    """Let a parked operation go on; one that has ended is told again.
+
+    Raises NotYet for one that nobody has asked for so far.
+    """
+    row = await queries.operation(tx, operation_id, lock=True)
+    if row is None:
+        raise NotYet(f"operation {operation_id}")
+    await _go_on(tx, ctx, row)
+    after_commit(tx, "operations", ctx.work_arrived.set)
+
+
+async def cancel_operation(tx: Tx, ctx: GatewayContext, operation_id: str) -> None:
+    """Give a debit up: nothing is sent under its number from here on.
+
+    One that has ended is told again. One in conflict stays with its person. Raises NotYet for one
+    that nobody has asked for so far, and Malformed for what is no debit.
+    """
+    row = await queries.operation(tx, operation_id, lock=True)
+    if row is None:
+        raise NotYet(f"operation {operation_id}")
+    if row.kind != OperationKind.DEBIT:
+        raise Malformed(f"{operation_id} is no debit, and nothing else can be cancelled")
+    is_in_conflict = row.status == OperationStatus.PARKED and row.outcome == Outcome.CONFLICT
+    if row.status in {OperationStatus.SUCCEEDED, OperationStatus.FAILED}:
+        await tell(tx, ctx, row)
+    elif row.leased_until is not None or is_in_conflict:
+        # Whoever applies the answer to the call in flight, or if none comes the query that is
+        # written down already, goes on from there.
+        await queries.abandon_operation(tx, operation_id, ctx.clock.now())
+        if is_in_conflict:
+            await tell(tx, ctx, row)
+    elif row.abandoned_at is None or row.status == OperationStatus.PARKED:
+        await _give_up(tx, ctx, row)
+    after_commit(tx, "operations", ctx.work_arrived.set)
+
+
+async def _give_up(tx: Tx, ctx: GatewayContext, row: Row[Any]) -> None:
+    now = ctx.clock.now()
+    history = await queries.attempts(tx, [row.operation_id])
+    step = abandon(policy_attempts(history[row.operation_id]), now)
+    if isinstance(step, Next) and row.status == OperationStatus.PARKED:
+        await queries.abandon_operation(tx, row.operation_id, now)
+        await reopen(tx, row.operation_id, step)
+    elif isinstance(step, Next):
+        planned = {"next_action": step.action, "next_at": step.at}
+        await queries.abandon_operation(tx, row.operation_id, now, planned)
+    else:
+        ended = {"outcome": step.outcome, "code": CANCELLED, "reason": "never sent"}
+        values = {**ended, "abandoned_at": now, "finished_at": now}
+        changed = await queries.change_status(tx, row.operation_id, step.status, values)
+        if changed is not None:
+            await tell(tx, ctx, changed)
+
+
+async def _go_on(tx: Tx, ctx: GatewayContext, row: Row[Any]) -> None:
+    """A parked operation goes on, given up or not; one that has ended is told again."""
+    if row.status == OperationStatus.PARKED and row.abandoned_at is not None:
+        await _give_up(tx, ctx, row)
+    elif row.status == OperationStatus.PARKED:
         history = await queries.attempts(tx, [row.operation_id])
         step = resume(policy_attempts(history[row.operation_id]), ctx.clock.now())
         await reopen(tx, row.operation_id, step)

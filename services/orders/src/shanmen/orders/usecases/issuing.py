@@ -11,18 +11,23 @@ from shanmen.common.db import Tx
 from shanmen.common.ids import new_id
 from shanmen.contracts.catalog import Offer, RealNameRule, SpotTerms
 from shanmen.contracts.orders import IssuedEntitlement, IssuedTicket, TicketsIssued
-from shanmen.orders import queries
-from shanmen.orders.domain import OrderStatus
+from shanmen.orders.domain import ImpossibleFacts, OrderStatus
 from shanmen.orders.ports import OrdersContext
+from shanmen.orders.queries import orders as queries
 
 
-async def issue_tickets(tx: Tx, ctx: OrdersContext, order: Row[Any]) -> None:
-    """Give every ticket of a paid order its number and its QR payload."""
+async def issue_tickets(tx: Tx, ctx: OrdersContext, order: Row[Any]) -> Row[Any]:
+    """Give every ticket of a paid order its number and its QR payload; the issued order.
+
+    Raises ImpossibleFacts for an order that is not paid.
+    """
     now = ctx.clock.now()
     offer = Offer.model_validate(order.offer)
     tickets = [_draw(offer) for _ in range(order.quantity)]
     await _write(tx, ctx, order, offer, tickets, now=now)
-    await queries.change_status(tx, order.order_no, OrderStatus.ISSUED, now)
+    issued = await queries.change_status(tx, order.order_no, OrderStatus.ISSUED, now)
+    if issued is None:
+        raise ImpossibleFacts(f"{order.order_no} is {order.status} and was to be issued")
     await queries.add_timeline(
         tx,
         [
@@ -50,6 +55,7 @@ async def issue_tickets(tx: Tx, ctx: OrdersContext, order: Row[Any]) -> None:
             )
         ],
     )
+    return issued
 
 
 def _draw(offer: Offer) -> IssuedTicket:

@@ -1,27 +1,22 @@
 """Paying: one debit per order, asked for as often as it takes, under one number."""
 
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row
 
 from shanmen.common.auth import Principal, PrincipalKind
 from shanmen.common.db import Tx
-from shanmen.common.doorbell import announce_waiting, ring
-from shanmen.common.errors import Malformed, NotFound
+from shanmen.common.doorbell import announce_waiting
+from shanmen.common.errors import NotFound
 from shanmen.common.ids import new_id
 from shanmen.contracts.catalog import Offer
-from shanmen.contracts.gateway import (
-    DebitRequested,
-    OperationFailed,
-    OperationStuck,
-    OperationSucceeded,
-)
-from shanmen.contracts.orders import OrderPaid
-from shanmen.orders import queries
+from shanmen.contracts.gateway import DebitRequested
 from shanmen.orders.domain import DebitState, OrderStatus
-from shanmen.orders.errors import OrderIsClosed, PaymentDeadlinePassed
+from shanmen.orders.errors import CancelInProgress, OrderIsClosed, PaymentDeadlinePassed
 from shanmen.orders.ports import OrdersContext
-from shanmen.orders.usecases.issuing import issue_tickets
+from shanmen.orders.queries import debits
+from shanmen.orders.queries import orders as queries
 
 SELLERS = (PrincipalKind.DISTRIBUTOR, PrincipalKind.RESELLER)
 
@@ -33,13 +28,15 @@ async def pay_order(
 
     While a debit is on its way this changes nothing, and after it succeeded neither; one that
     waits for funds is resumed under its own number; one that was refused for certain is replaced.
-    Raises OrderIsClosed, PaymentDeadlinePassed.
+    Raises OrderIsClosed, CancelInProgress, PaymentDeadlinePassed.
     """
     order = await own_order(tx, principal, order_no, lock=True)
     if order.status in (OrderStatus.CLOSED_UNPAID, OrderStatus.CLOSED_REFUNDED):
         raise OrderIsClosed(f"{order_no} is closed (交易关闭); place a new order.")
     if order.status != OrderStatus.AWAITING_PAYMENT:
         return order
+    if order.cancel_requested_at is not None:
+        raise CancelInProgress(f"{order_no} is being cancelled; it may still turn out paid.")
     if will_wait:
         await announce_waiting(tx, order_no)
     if order.debit_state in (DebitState.REQUESTED, DebitState.STUCK):
@@ -52,20 +49,32 @@ async def pay_order(
 async def _request(tx: Tx, ctx: OrdersContext, order: Row[Any], *, actor: str) -> Row[Any]:
     resumed = order.debit_state == DebitState.SHORT_OF_FUNDS
     operation_id = order.debit_operation_id if resumed else new_id("deb")
+    now = ctx.clock.now()
     changed = await queries.change_debit(
         tx,
         order.order_no,
         DebitState.REQUESTED,
-        ctx.clock.now(),
+        now,
         debit_operation_id=operation_id,
         debit_reason=None,
     )
     if changed is None:
         return order
+    if not resumed:
+        await debits.insert_debits(tx, [debit_row(changed, now)])
     cause = "asked for again after a top-up" if resumed else "pay instructed"
     await record(tx, ctx, changed, "debit", order.debit_state, cause=cause, actor=actor)
     await ctx.outbox.add(tx, [debit_request(changed)])
     return changed
+
+
+def debit_row(order: Row[Any], now: datetime) -> dict[str, Any]:
+    """What is kept of an order's debit under its present number."""
+    return {
+        "operation_id": order.debit_operation_id,
+        "order_no": order.order_no,
+        "asked_at": now,
+    }
 
 
 def debit_request(order: Row[Any]) -> DebitRequested:
@@ -78,73 +87,6 @@ def debit_request(order: Row[Any]) -> DebitRequested:
         amount_fen=order.price_fen + order.fee_fen,
         description=f"{offer.product_name} x{order.quantity}",
     )
-
-
-async def take_payment(tx: Tx, ctx: OrdersContext, event: OperationSucceeded) -> None:
-    """支付成功, and 出票成功 in the same transaction: no order stays paid without its tickets.
-
-    Money that came for an order that cannot take it is for a person. Raises Malformed.
-    """
-    order = await queries.order_of_debit(tx, event.operation_id)
-    if order is None:
-        raise Malformed(f"debit {event.operation_id} succeeded, and no order waits for it")
-    if order.debit_state == DebitState.SUCCEEDED:
-        return
-    now = ctx.clock.now()
-    debited = await queries.change_debit(
-        tx, order.order_no, DebitState.SUCCEEDED, now, debit_reason=None
-    )
-    paid = debited and await queries.change_status(tx, order.order_no, OrderStatus.PAID, now)
-    if debited is None or paid is None:
-        raise Malformed(
-            f"debit {event.operation_id} of {order.order_no} succeeded while the order was "
-            f"{order.status} and its debit {order.debit_state}"
-        )
-    await record(tx, ctx, debited, "debit", order.debit_state, cause="channel", actor="gateway")
-    await record(tx, ctx, paid, "order", order.status, cause="debit succeeded", actor="gateway")
-    offer = Offer.model_validate(order.offer)
-    await ctx.outbox.add(
-        tx,
-        [
-            OrderPaid(
-                order_no=order.order_no,
-                distributor_id=order.distributor_id,
-                product_id=order.product_id,
-                operation_id=event.operation_id,
-                account=offer.pay_account,
-                price_fen=order.price_fen,
-                fee_fen=order.fee_fen,
-                paid_at=event.finished_at,
-            )
-        ],
-    )
-    await issue_tickets(tx, ctx, paid)
-    await ring(tx, [order.order_no])
-
-
-async def note_refusal(tx: Tx, ctx: OrdersContext, event: OperationFailed) -> None:
-    """The channel will never debit under this number: the order may be paid anew, or closed."""
-    await _note(tx, ctx, event.operation_id, DebitState.REFUSED, event.reason)
-
-
-async def note_stuck(tx: Tx, ctx: OrdersContext, event: OperationStuck) -> None:
-    """The debit waits: for the distributor's top-up (余额不足), or for a person."""
-    state = DebitState.SHORT_OF_FUNDS if event.outcome == "funds" else DebitState.STUCK
-    await _note(tx, ctx, event.operation_id, state, event.reason)
-
-
-async def _note(
-    tx: Tx, ctx: OrdersContext, operation_id: str, state: DebitState, reason: str
-) -> None:
-    order = await queries.order_of_debit(tx, operation_id)
-    if order is None:
-        return
-    changed = await queries.change_debit(
-        tx, order.order_no, state, ctx.clock.now(), debit_reason=reason
-    )
-    if changed is not None:
-        await record(tx, ctx, changed, "debit", order.debit_state, cause=reason, actor="gateway")
-        await ring(tx, [order.order_no])
 
 
 async def own_order(
@@ -168,12 +110,13 @@ async def record(
     ctx: OrdersContext,
     order: Row[Any],
     kind: str,
-    before: str,
+    before: str | None,
     *,
     cause: str,
     actor: str,
+    after: str | None = None,
 ) -> None:
-    """Append a change of an order (as it is now) to its timeline."""
+    """Append a change of an order (as it is now, but for what `after` says) to its timeline."""
     await queries.add_timeline(
         tx,
         [
@@ -182,7 +125,7 @@ async def record(
                 "at": ctx.clock.now(),
                 "kind": kind,
                 "before": before,
-                "after": order.status if kind == "order" else order.debit_state,
+                "after": after or (order.status if kind == "order" else order.debit_state),
                 "cause": cause,
                 "actor": actor,
             }

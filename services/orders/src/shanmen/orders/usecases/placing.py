@@ -15,12 +15,13 @@ from shanmen.common.idempotency import Claim, Reply, recall, remember
 from shanmen.common.ids import new_id
 from shanmen.contracts.catalog import Offer, ReservationResult, ReserveStock
 from shanmen.contracts.orders import OrderClosed, OrderPlaced
-from shanmen.orders import queries
 from shanmen.orders.commands import Placement, PlaceOrder
 from shanmen.orders.domain import DebitState, OrderStatus
 from shanmen.orders.errors import DuplicateOrderNo, StockRefusal
 from shanmen.orders.ports import OrdersContext
-from shanmen.orders.usecases.paying import debit_request
+from shanmen.orders.queries import debits
+from shanmen.orders.queries import orders as queries
+from shanmen.orders.usecases.paying import debit_request, debit_row
 from shanmen.orders.views import show_order, show_orders
 
 Outcome = Placement | Refusal
@@ -201,8 +202,9 @@ async def _tell(
     rows: Mapping[int, dict[str, Any]],
     written: Mapping[str, Row[Any]],
 ) -> None:
-    """Timeline and events of the orders that were written."""
+    """Timeline, debits and events of the orders that were written."""
     entries: list[dict[str, Any]] = []
+    numbers: list[dict[str, Any]] = []
     events: list[Event] = []
     for position, row in rows.items():
         order = written.get(row["order_no"])
@@ -220,6 +222,8 @@ async def _tell(
         if commands[position].pay:
             entries.append(_entry(order, "debit", DebitState.REQUESTED, "pay instructed", actor))
             events.append(debit_request(order))
+            numbers.append(debit_row(order, order.placed_at))
+    await debits.insert_debits(tx, numbers)
     await queries.add_timeline(tx, entries)
     await ctx.outbox.add(tx, events)
 

@@ -8,6 +8,7 @@ from typing import Final
 
 from shanmen.common.money import Fen
 from shanmen.settlement.domain.statuses import payable_fen
+from shanmen.settlement.domain.work import Direction
 
 # ── accounts ────────────────────────────────────────────────────────────────────────────────────
 
@@ -36,6 +37,8 @@ CHART: Final[Mapping[str, AccountKind]] = {
 
 FEES: Final = "fees"
 MARGIN: Final = "margin"
+OWNER: Final = "owner"
+SUSPENSE: Final = "suspense"
 
 
 def cash(channel: str) -> str:
@@ -84,6 +87,16 @@ class PostingKind(StrEnum):
     """退款: a part went back to the distributor."""
     FORFEIT = "forfeit"
     """无须退款: an expired part stays with the platform."""
+    PAYOUT_OUTSIDE = "payout_outside"
+    """线下打款: the owner paid a spot from elsewhere, as the channel would not."""
+    REFUND_OUTSIDE = "refund_outside"
+    """线下退款: the owner refunded a distributor from elsewhere, as the channel would not."""
+    OWNER_IN = "owner_in"
+    """注资: the owner moved money into a channel account."""
+    OWNER_OUT = "owner_out"
+    """提取: the owner moved money out of a channel account."""
+    UNEXPLAINED = "unexplained"
+    """待查: money moved under a number that was dead for certain; for a person to explain."""
 
 
 @dataclass(frozen=True)
@@ -222,6 +235,93 @@ def posting_for_forfeit(
         order_no,
         occurred_at,
         _entries(debited=[(custody(order_no), part_fen)], credited=[(MARGIN, part_fen)]),
+    )
+
+
+def posting_for_payout_outside(
+    *,
+    payout_id: str,
+    order_no: str | None,
+    spot_id: str,
+    amount_fen: int,
+    paid_from: str = OWNER,
+    occurred_at: datetime,
+) -> Posting:
+    """A spot got what a refused payout was to pay: with the owner's money, or what is in suspense
+    turned out to be just that."""
+    return Posting(
+        f"payout_outside:{payout_id}",
+        PostingKind.PAYOUT_OUTSIDE,
+        order_no,
+        occurred_at,
+        _entries(debited=[(payable(spot_id), amount_fen)], credited=[(paid_from, amount_fen)]),
+    )
+
+
+def posting_for_refund_outside(
+    *,
+    refund_id: str,
+    order_no: str,
+    part_fen: int,
+    fee_fen: int,
+    paid_from: str = OWNER,
+    occurred_at: datetime,
+) -> Posting:
+    """A distributor got what a refused refund was to give back: with the owner's money, or what is
+    in suspense turned out to be just that."""
+    return Posting(
+        f"refund_outside:{refund_id}",
+        PostingKind.REFUND_OUTSIDE,
+        order_no,
+        occurred_at,
+        _entries(
+            debited=[(custody(order_no), part_fen), (FEES, fee_fen)],
+            credited=[(paid_from, part_fen + fee_fen)],
+        ),
+    )
+
+
+def posting_for_owner(
+    *,
+    movement_id: str,
+    channel: str,
+    amount_fen: int,
+    direction: Direction,
+    occurred_at: datetime,
+) -> Posting:
+    """The owner moved money into a channel account, or out of it."""
+    account = cash(channel)
+    kind, debited, credited = {
+        Direction.IN: (PostingKind.OWNER_IN, account, OWNER),
+        Direction.OUT: (PostingKind.OWNER_OUT, OWNER, account),
+    }[direction]
+    return Posting(
+        f"owner:{movement_id}",
+        kind,
+        None,
+        occurred_at,
+        _entries(debited=[(debited, amount_fen)], credited=[(credited, amount_fen)]),
+    )
+
+
+def posting_for_unexplained(
+    *,
+    operation_id: str,
+    order_no: str | None,
+    channel: str,
+    amount_fen: int,
+    occurred_at: datetime,
+) -> Posting:
+    """Money left under the number of a payout or refund that was dead for certain.
+
+    The ledger's cash stays what the channel says; what is in suspense is a person's to explain.
+    """
+    return Posting(
+        f"unexplained:{operation_id}",
+        PostingKind.UNEXPLAINED,
+        order_no,
+        occurred_at,
+        _entries(debited=[(SUSPENSE, amount_fen)], credited=[(cash(channel), amount_fen)]),
     )
 
 

@@ -71,9 +71,53 @@ PAYOUT: Final = Machine(
                 PayoutStatus.REQUESTED,
                 [PayoutStatus.PAID, PayoutStatus.PARKED, PayoutStatus.FAILED],
             ),
-            (PayoutStatus.PARKED, [PayoutStatus.PAID, PayoutStatus.FAILED]),
+            (
+                PayoutStatus.PARKED,
+                [PayoutStatus.REQUESTED, PayoutStatus.PAID, PayoutStatus.FAILED],
+            ),
             (PayoutStatus.PAID, []),
             (PayoutStatus.FAILED, []),
+        ]
+    ),
+)
+
+
+class RefundPaymentStatus(StrEnum):
+    """退款单状态: what became of one refund to a distributor."""
+
+    REQUESTED = "requested"
+    """退款中: the gateway was asked to refund."""
+    REFUNDED = "refunded"
+    """已退款: the money has moved, for certain."""
+    PARKED = "parked"
+    """待人工处理: waits for something that time alone does not bring."""
+    FAILED = "failed"
+    """退款失败: under this number the money never will move, for certain."""
+
+
+REFUND: Final = Machine(
+    "refund",
+    RefundPaymentStatus.REQUESTED,
+    table(
+        [
+            (
+                RefundPaymentStatus.REQUESTED,
+                [
+                    RefundPaymentStatus.REFUNDED,
+                    RefundPaymentStatus.PARKED,
+                    RefundPaymentStatus.FAILED,
+                ],
+            ),
+            (
+                RefundPaymentStatus.PARKED,
+                [
+                    RefundPaymentStatus.REQUESTED,
+                    RefundPaymentStatus.REFUNDED,
+                    RefundPaymentStatus.FAILED,
+                ],
+            ),
+            (RefundPaymentStatus.REFUNDED, []),
+            (RefundPaymentStatus.FAILED, []),
         ]
     ),
 )

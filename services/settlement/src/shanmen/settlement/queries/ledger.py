@@ -64,6 +64,13 @@ async def record(tx: Tx, postings: Sequence[Posting]) -> None:
     )
 
 
+async def is_recorded(tx: Tx, key: str) -> bool:
+    """Whether the fact of this name is in the ledger."""
+    return (
+        await tx.execute(select(POSTINGS.c.key).where(POSTINGS.c.key == key))
+    ).first() is not None
+
+
 async def totals(tx: Tx) -> Record:
     """`debit_fen` and `credit_fen` of all entries there are."""
     return (await tx.execute(select(*_SUMS))).one()

@@ -26,12 +26,17 @@ _WAITING = (
 
 
 async def lock_waiting(tx: Tx, spot_id: str, account_id: str) -> Records:
-    """A spot's visits that are in no payout, but for those that another transaction is paying."""
+    """A spot's visits that are in no payout, but for those that another transaction is paying.
+
+    With those for accounts that this one has replaced since: they were too small to be paid by
+    themselves, and no more may ever come.
+    """
+    of_spot = (ENTITLEMENTS.c.spot_id == spot_id) & _WAITING
+    own = ENTITLEMENTS.c.account_id == account_id
+    newest = select(func.max(ENTITLEMENTS.c.issued_at)).where(of_spot, own).scalar_subquery()
     wanted = (
         select(ENTITLEMENTS.c.entitlement_id, PAYABLE_FEN)
-        .where(
-            ENTITLEMENTS.c.spot_id == spot_id, ENTITLEMENTS.c.account_id == account_id, _WAITING
-        )
+        .where(of_spot, own | (ENTITLEMENTS.c.issued_at < newest))
         .order_by(ENTITLEMENTS.c.entitlement_id)
         .with_for_update(skip_locked=True)
     )
@@ -39,10 +44,20 @@ async def lock_waiting(tx: Tx, spot_id: str, account_id: str) -> Records:
 
 
 async def waiting_sums(tx: Tx) -> Records:
-    """What waits to be paid out: one row per spot and account, with `amount_fen`."""
+    """What waits to be paid out: one row per spot and account, the newest account first.
+
+    `amount_fen` is what could be paid at most: all that waits for the spot.
+    """
     by = (ENTITLEMENTS.c.spot_id, ENTITLEMENTS.c.account_id, ENTITLEMENTS.c.channel)
-    amount_fen = func.sum(PAYABLE_FEN.element).label("amount_fen")
-    return (await tx.execute(select(*by, amount_fen).where(_WAITING).group_by(*by))).all()
+    of_account_fen = func.sum(PAYABLE_FEN.element)
+    of_spot_fen = func.sum(of_account_fen).over(partition_by=ENTITLEMENTS.c.spot_id)
+    sums = (
+        select(*by, of_spot_fen.label("amount_fen"))
+        .where(_WAITING)
+        .group_by(*by)
+        .order_by(func.max(ENTITLEMENTS.c.issued_at).desc())
+    )
+    return (await tx.execute(sums)).all()
 
 
 async def open_payout(tx: Tx, payout: Mapping[str, Any], entitlement_ids: Sequence[str]) -> None:
@@ -91,6 +106,61 @@ async def change_payout(
     return row
 
 
+async def lock_payout(tx: Tx, payout_id: str) -> Record | None:
+    """One payout, which nobody else can change until this transaction ends."""
+    wanted = select(PAYOUTS).where(PAYOUTS.c.payout_id == payout_id).with_for_update()
+    return (await tx.execute(wanted)).one_or_none()
+
+
+async def unpaid_lines(tx: Tx, payout_id: str) -> Records:
+    """What a payout was to pay and no other pays, nor anybody else paid."""
+    wanted = (
+        select(PAYOUT_LINES.c.entitlement_id, PAYOUT_LINES.c.amount_fen)
+        .join(ENTITLEMENTS, ENTITLEMENTS.c.entitlement_id == PAYOUT_LINES.c.entitlement_id)
+        .where(
+            PAYOUT_LINES.c.payout_id == payout_id,
+            PAYOUT_LINES.c.live,
+            ENTITLEMENTS.c.status == Settlement.SETTLE_FAILED,
+        )
+        .order_by(PAYOUT_LINES.c.entitlement_id)
+        .with_for_update()
+    )
+    return (await tx.execute(wanted)).all()
+
+
+async def replace_payout(
+    tx: Tx, payout_id: str, payout: Mapping[str, Any], lines: Records
+) -> None:
+    """Let another payout pay these lines of a refused one."""
+    entitlement_ids = [line.entitlement_id for line in lines]
+    new_id = payout["payout_id"]
+    await tx.execute(
+        update(PAYOUT_LINES)
+        .where(
+            PAYOUT_LINES.c.payout_id == payout_id,
+            among(PAYOUT_LINES.c.entitlement_id, entitlement_ids),
+        )
+        .values(live=False)
+    )
+    await tx.execute(insert(PAYOUTS).values(**payout))
+    await tx.execute(
+        insert(PAYOUT_LINES),
+        [
+            {
+                "payout_id": new_id,
+                "entitlement_id": line.entitlement_id,
+                "amount_fen": line.amount_fen,
+            }
+            for line in lines
+        ],
+    )
+    await tx.execute(
+        update(ENTITLEMENTS)
+        .where(among(ENTITLEMENTS.c.entitlement_id, entitlement_ids))
+        .values(payout_id=new_id, version=ENTITLEMENTS.c.version + 1)
+    )
+
+
 async def settle_lines(tx: Tx, payout_id: str, settled_at: datetime) -> Records:
     """Settle what a payout paid; one row per entitlement, with the `amount_fen` of its line."""
     return await _change_lines(
@@ -121,6 +191,7 @@ async def _change_lines(
         update(ENTITLEMENTS)
         .where(
             PAYOUT_LINES.c.payout_id == payout_id,
+            PAYOUT_LINES.c.live,
             PAYOUT_LINES.c.entitlement_id == ENTITLEMENTS.c.entitlement_id,
             among(ENTITLEMENTS.c.status, sources),
         )

@@ -1,54 +1,18 @@
-"""Booking: what was debited, what was sold, who was admitted."""
+"""Booking: what was sold, and who was admitted."""
 
 from shanmen.common.db import Tx
 from shanmen.common.errors import NotYet
-from shanmen.contracts.orders import OrderPaid, TicketsIssued
+from shanmen.contracts.orders import TicketsIssued
 from shanmen.contracts.settlement import EntitlementSettled
 from shanmen.contracts.terms import AccountRef
 from shanmen.contracts.verification import EntitlementUsed
-from shanmen.settlement.domain.ledger import (
-    posting_for_admission,
-    posting_for_debit,
-)
-from shanmen.settlement.domain.statuses import (
-    Settlement,
-)
+from shanmen.settlement.domain.ledger import posting_for_admission
+from shanmen.settlement.domain.statuses import Settlement
 from shanmen.settlement.errors import Contradiction
 from shanmen.settlement.ports import SettlementContext
 from shanmen.settlement.queries import ledger, settlements
 from shanmen.settlement.queries.rows import Record
 from shanmen.settlement.usecases.paying import pay_spot
-
-
-async def book_debit(tx: Tx, paid: OrderPaid) -> None:
-    """Book what a distributor paid, and remember where it came from.
-
-    Raises Contradiction when another debit is known for the order.
-    """
-    debit = {
-        "order_no": paid.order_no,
-        "operation_id": paid.operation_id,
-        "distributor_id": paid.distributor_id,
-        "account_id": paid.account.account_id,
-        "channel": paid.account.channel,
-        "price_fen": paid.price_fen,
-        "fee_fen": paid.fee_fen,
-        "paid_at": paid.paid_at,
-    }
-    if not await settlements.add_debit(tx, debit):
-        known = await settlements.debit_operation(tx, paid.order_no)
-        if known != paid.operation_id:
-            raise Contradiction(f"{paid.order_no} was debited by {known} already")
-        return
-    posting = posting_for_debit(
-        operation_id=paid.operation_id,
-        order_no=paid.order_no,
-        channel=paid.account.channel,
-        price_fen=paid.price_fen,
-        fee_fen=paid.fee_fen,
-        occurred_at=paid.paid_at,
-    )
-    await ledger.record(tx, [posting])
 
 
 async def take_on_entitlements(tx: Tx, issued: TicketsIssued) -> None:
@@ -68,6 +32,8 @@ async def take_on_entitlements(tx: Tx, issued: TicketsIssued) -> None:
             "channel": entitlement.receive_account.channel,
             "issued_at": issued.issued_at,
             "status": Settlement.PENDING,
+            "refund_on_expiry": issued.refund_rule.on_expiry,
+            "refunds_fee": issued.refund_rule.refunds_fee,
         }
         for ticket in issued.tickets
         for entitlement in ticket.entitlements
@@ -121,4 +87,4 @@ async def _require_known_visit(tx: Tx, entitlement_id: str) -> None:
     if known is None:
         raise NotYet(f"entitlement {entitlement_id} is not issued")
     if known.used_at is None:
-        raise Contradiction(f"{entitlement_id} is used, and {known.status} before")
+        raise Contradiction(f"{entitlement_id} is used, and lapsed before")

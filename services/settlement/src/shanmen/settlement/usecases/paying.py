@@ -1,7 +1,8 @@
 """Paying spots (打款): what their visits earned, and what became of each payout."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
+from typing import Any
 
 from shanmen.common.db import Tx
 from shanmen.common.errors import NotYet
@@ -14,30 +15,34 @@ from shanmen.contracts.gateway import (
 )
 from shanmen.contracts.settlement import EntitlementSettled, SettleFailed
 from shanmen.contracts.terms import AccountRef
-from shanmen.settlement.domain.ledger import (
-    posting_for_payout,
-)
-from shanmen.settlement.domain.statuses import (
-    PayoutStatus,
-)
+from shanmen.settlement.domain.ledger import posting_for_payout
+from shanmen.settlement.domain.outcomes import kind_when_stuck
+from shanmen.settlement.domain.statuses import PayoutStatus
+from shanmen.settlement.domain.work import Stuck, WorkFamily, WorkKind
 from shanmen.settlement.errors import Contradiction
 from shanmen.settlement.ports import SettlementContext
 from shanmen.settlement.queries import ledger, payouts
-from shanmen.settlement.queries.rows import Record
+from shanmen.settlement.queries.rows import Record, Records
+from shanmen.settlement.usecases.unexplained import MOVED_AFTER_REFUSAL, book_unexplained
+from shanmen.settlement.usecases.work import (
+    end_shortage,
+    put_on_work_list,
+    take_off_work_list,
+)
 
 
 async def pay_spot(tx: Tx, spot_id: str, account: AccountRef, ctx: SettlementContext) -> None:
     """Pay a spot for all its visits that are in no payout yet, if they reach the minimum.
 
-    With amounts that reach it by themselves, that is one payout per admission, at once.
+    With amounts that reach it by themselves, that is one payout per admission, at once. What was
+    too small for an account that was replaced since goes along, to this one.
     """
     waiting = await payouts.lock_waiting(tx, spot_id, account.account_id)
     amount_fen = sum(visit.payable_fen for visit in waiting)
     if amount_fen < ctx.payout_minimum_fen.get(account.channel, 1):
         return
-    payout_id = new_id("pay")
     payout = {
-        "payout_id": payout_id,
+        "payout_id": new_id("pay"),
         "spot_id": spot_id,
         "account_id": account.account_id,
         "channel": account.channel,
@@ -46,14 +51,18 @@ async def pay_spot(tx: Tx, spot_id: str, account: AccountRef, ctx: SettlementCon
         "requested_at": ctx.clock.now(),
     }
     await payouts.open_payout(tx, payout, [visit.entitlement_id for visit in waiting])
-    request = PayoutRequested(
-        operation_id=payout_id,
-        spot_id=spot_id,
-        account=account,
-        amount_fen=amount_fen,
-        description=f"门票结算 {len(waiting)} 张",
+    await ctx.outbox.add(tx, [payout_request(payout, len(waiting))])
+
+
+def payout_request(payout: Mapping[str, Any], visit_count: int) -> PayoutRequested:
+    """What the gateway is asked for a payout of so many visits."""
+    return PayoutRequested(
+        operation_id=payout["payout_id"],
+        spot_id=payout["spot_id"],
+        account=AccountRef(account_id=payout["account_id"], channel=payout["channel"]),
+        amount_fen=payout["amount_fen"],
+        description=f"门票结算 {visit_count} 张",
     )
-    await ctx.outbox.add(tx, [request])
 
 
 async def pay_waiting(ctx: SettlementContext) -> None:
@@ -74,12 +83,13 @@ async def settle_payout(tx: Tx, succeeded: OperationSucceeded, ctx: SettlementCo
     """Book a payout, and settle all that it paid.
 
     Raises NotYet for an unknown payout, Contradiction when another amount or channel moved than
-    was asked for, or when the payout or one of its lines cannot become paid.
+    was asked for, or when one of its lines cannot become paid. What moved under a number that was
+    refused before is for a person.
     """
     payout_id, at = succeeded.operation_id, succeeded.finished_at
     paid = await payouts.change_payout(tx, payout_id, PayoutStatus.PAID, finished_at=at)
     if paid is None:
-        await _require_status(tx, payout_id, {PayoutStatus.PAID})
+        await _suspect(tx, succeeded, ctx)
         return
     lines = await payouts.settle_lines(tx, payout_id, at)
     settled_fen = sum(line.amount_fen for line in lines)
@@ -96,6 +106,15 @@ async def settle_payout(tx: Tx, succeeded: OperationSucceeded, ctx: SettlementCo
         occurred_at=at,
     )
     await ledger.record(tx, [posting])
+    await tell_settled(tx, lines, payout_id, at, ctx)
+    await take_off_work_list(tx, ctx, WorkFamily.PAYOUT, payout_id, how="paid")
+    await end_shortage(tx, ctx, paid.channel)
+
+
+async def tell_settled(
+    tx: Tx, lines: Records, payout_id: str | None, at: datetime, ctx: SettlementContext
+) -> None:
+    """已结算: these visits are paid for; `payout_id` is None if it was outside of the platform."""
     await ctx.outbox.add(
         tx,
         [
@@ -117,10 +136,12 @@ async def park_payout(tx: Tx, stuck: OperationStuck, ctx: SettlementContext) -> 
     payout_id = stuck.operation_id
     parked = await payouts.change_payout(tx, payout_id, PayoutStatus.PARKED, reason=stuck.reason)
     if parked is None:  # parked before, or told late: what is certain stays
-        await _require_status(tx, payout_id, set(PayoutStatus))
+        await _known(tx, payout_id)
         return
     lines = await payouts.fail_lines(tx, payout_id, stuck.reason)
     await ctx.outbox.add(tx, [_settle_failed(line, stuck.reason, stuck.since) for line in lines])
+    kind = kind_when_stuck(WorkFamily.PAYOUT, stuck.outcome)
+    await put_on_work_list(tx, ctx, _stuck(parked, kind, stuck.reason, stuck.code, stuck.since))
 
 
 async def fail_payout(tx: Tx, failed: OperationFailed, ctx: SettlementContext) -> None:
@@ -133,19 +154,32 @@ async def fail_payout(tx: Tx, failed: OperationFailed, ctx: SettlementContext) -
         tx, payout_id, PayoutStatus.FAILED, reason=failed.reason, finished_at=at
     )
     if refused is None:
-        await _require_status(tx, payout_id, {PayoutStatus.FAILED})
+        await _known(tx, payout_id, {PayoutStatus.FAILED})
         return
     lines = await payouts.fail_lines(tx, payout_id, failed.reason)
     await ctx.outbox.add(tx, [_settle_failed(line, failed.reason, at) for line in lines])
+    kind = WorkKind.PAYOUT_REFUSED
+    await put_on_work_list(tx, ctx, _stuck(refused, kind, failed.reason, failed.code, at))
 
 
-async def _require_status(tx: Tx, payout_id: str, statuses: Collection[PayoutStatus]) -> None:
-    """That a payout which did not change is where it may be. Raises NotYet, Contradiction."""
+async def _suspect(tx: Tx, succeeded: OperationSucceeded, ctx: SettlementContext) -> None:
+    """A payout was paid again: a repeat, unless its number was dead. Raises NotYet."""
+    known = await _known(tx, succeeded.operation_id)
+    if known.status == PayoutStatus.FAILED:
+        stuck = _stuck(known, WorkKind.PAYOUT_REFUSED, *MOVED_AFTER_REFUSAL, succeeded.finished_at)
+        await book_unexplained(tx, succeeded, stuck, ctx)
+
+
+async def _known(
+    tx: Tx, payout_id: str, statuses: Collection[PayoutStatus] = tuple(PayoutStatus)
+) -> Record:
+    """A payout that did not change, where it may be. Raises NotYet, Contradiction."""
     known = await payouts.payout(tx, payout_id)
     if known is None:
         raise NotYet(f"payout {payout_id} is not known")
     if known.status not in statuses:
         raise Contradiction(f"payout {payout_id} is {known.status} already")
+    return known
 
 
 def _settle_failed(line: Record, reason: str, at: datetime) -> SettleFailed:
@@ -155,4 +189,20 @@ def _settle_failed(line: Record, reason: str, at: datetime) -> SettleFailed:
         spot_id=line.spot_id,
         reason=reason,
         failed_at=at,
+    )
+
+
+def _stuck(payout: Record, kind: WorkKind, reason: str, code: str, since: datetime) -> Stuck:
+    return Stuck(
+        family=WorkFamily.PAYOUT,
+        kind=kind,
+        subject_id=payout.payout_id,
+        operation_id=payout.payout_id,
+        reason=reason,
+        code=code,
+        since=since,
+        amount_fen=payout.amount_fen,
+        channel=payout.channel,
+        account_id=payout.account_id,
+        spot_id=payout.spot_id,
     )

@@ -5,11 +5,11 @@ a conflict or unknown. Which fields to look at is data (`_EVIDENCE`), what they 
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from shanmen.common.money import from_yuan, to_yuan
-from shanmen.gateway_adapters.domain import Outcome
+from shanmen.gateway_adapters.domain.operations import Outcome
 from shanmen.gateway_adapters.providers.alipay import outcomes
 from shanmen.gateway_adapters.providers.alipay.client import VerifiedAnswer
 from shanmen.gateway_adapters.providers.alipay.outcomes import Method
@@ -152,7 +152,8 @@ def _amount_contradiction(
 def _cancel(_instruction: Instruction, answer: VerifiedAnswer, reading: _Reading) -> _Reading:
     if answer.text("retry_flag") == "Y":
         return _Reading(Outcome.UNKNOWN, "the cancellation must be repeated", "retry_flag")
-    return reading
+    done = {"close": "closed unpaid", "refund": "undone, the money was paid back"}
+    return replace(reading, reason=done.get(answer.text("action"), reading.reason))
 
 
 def _refund(instruction: Instruction, answer: VerifiedAnswer, reading: _Reading) -> _Reading:

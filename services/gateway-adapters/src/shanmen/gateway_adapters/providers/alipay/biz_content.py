@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from shanmen.common.money import to_yuan
-from shanmen.gateway_adapters.domain import OperationKind
+from shanmen.gateway_adapters.domain.operations import OperationKind
 from shanmen.gateway_adapters.providers.alipay.outcomes import Method
 from shanmen.gateway_adapters.providers.alipay.settings import AlipaySettings
 from shanmen.gateway_adapters.providers.base import Instruction

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from shanmen.gateway_adapters.domain import Outcome
+from shanmen.gateway_adapters.domain.operations import Outcome
 
 SUCCESS: Final = "10000"
 BUSINESS_FAILURE: Final = "40004"

@@ -4,7 +4,7 @@ import logging
 
 from shanmen.common.clock import Clock
 from shanmen.common.money import from_yuan
-from shanmen.gateway_adapters.domain import Channel, Outcome
+from shanmen.gateway_adapters.domain.operations import Channel, Outcome
 from shanmen.gateway_adapters.providers.alipay import (
     answers,
     biz_content,
@@ -25,6 +25,7 @@ from shanmen.gateway_adapters.providers.base import (
     Answer,
     Balance,
     BalanceUnavailable,
+    Contact,
     Instruction,
     Notification,
 )
@@ -119,12 +120,21 @@ class AlipayProvider:
             content = build(instruction, self._settings)
             verified = await self._client.call(method, content, notify_url)
         except InstructionUnfit as error:
-            return Answer(Outcome.CONFIG, "instruction", str(error), sub_code=error.code)
-        except AnswerMissing as error:
-            return Answer(Outcome.UNKNOWN, "transport", str(error), sub_code=error.kind)
-        except AnswerUnverifiable as error:
             return Answer(
-                Outcome.UNKNOWN, "transport", str(error), sub_code=error.kind, raw=error.raw
+                Outcome.CONFIG,
+                "instruction",
+                str(error),
+                sub_code=error.code,
+                contact=Contact.NOT_CALLED,
+            )
+        except (AnswerMissing, AnswerUnverifiable) as error:
+            return Answer(
+                Outcome.UNKNOWN,
+                "transport",
+                str(error),
+                sub_code=error.kind,
+                raw=error.raw if isinstance(error, AnswerUnverifiable) else b"",
+                contact=Contact.SILENT,
             )
         answer = answers.read(method, instruction, verified)
         if not answer.listed:

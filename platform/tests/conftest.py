@@ -1,0 +1,161 @@
+"""A small installation that has lived, and is at rest: its books can be looked at and spoiled."""
+
+import os
+import subprocess
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+import httpx
+import pytest
+
+from shanmen.platform.checks.quiet import wait_until_quiet
+from shanmen.platform.demo import flow
+from shanmen.platform.installation import EVENTS, PORT_VARIABLES, Installation
+from shanmen.platform.sample import Sample
+from shanmen.platform.servers.postgres import EmbeddedPostgres
+from shanmen.platform.servers.state import StateDir
+from shanmen.platform.servers.throwaway import throwaway_state
+from shanmen.platform.services import SERVICES
+from shanmen.platform.simulated import SimulatedWorld
+from shanmen.platform.testing.lives import PLATFORM, TRANSFER, Life, live, shown
+
+SHANMEN = Path(os.environ.get("VIRTUAL_ENV", ".venv")) / "bin" / "shanmen"
+START_WITHIN_S = 60.0
+OWNERS = (*(service.name for service in SERVICES), EVENTS)
+
+
+@dataclass(frozen=True)
+class Books:
+    """The databases of an installation that is at rest, and Alipay's books, which still answer."""
+
+    installation: Installation
+    postgres: EmbeddedPostgres
+
+    @asynccontextmanager
+    async def spoiling(self, owner: str) -> AsyncIterator[asyncpg.Connection]:
+        """One database without its guards, for its administrator; as it was again afterwards."""
+        name = self.installation.database_name(owner)
+        connection = await asyncpg.connect(self.postgres.dsn(name))
+        try:
+            await connection.execute("SET session_replication_role = replica")
+            yield connection
+        finally:
+            await connection.close()
+            await self.restore(name)
+
+    async def restore(self, name: str) -> None:
+        """Put a database back to what it was at rest."""
+        administrator = await asyncpg.connect(self.postgres.dsn("postgres"))
+        try:
+            await administrator.execute(f"DROP DATABASE {name} WITH (FORCE)")
+            await administrator.execute(
+                f"CREATE DATABASE {name} TEMPLATE {name}_at_rest OWNER {name}"
+            )
+        finally:
+            await administrator.close()
+
+    async def keep(self) -> None:
+        """Keep a copy of every database as it is at rest."""
+        administrator = await asyncpg.connect(self.postgres.dsn("postgres"))
+        try:
+            for owner in OWNERS:
+                name = self.installation.database_name(owner)
+                await administrator.execute(f"CREATE DATABASE {name}_at_rest TEMPLATE {name}")
+        finally:
+            await administrator.close()
+
+
+@pytest.fixture(scope="session")
+async def books(
+    postgres_server: EmbeddedPostgres, free_port: Callable[[], int]
+) -> AsyncIterator[Books]:
+    """What is left when a platform has sold, admitted, paid out and cancelled, and has stopped."""
+    with throwaway_state() as state:
+        ports: dict[str, int] = {}
+        for name in PORT_VARIABLES:
+            while (port := free_port()) in ports.values():
+                continue
+            ports[name] = port
+        installation = Installation("single", state, postgres_server, ports)
+        async with httpx.AsyncClient(trust_env=False, timeout=40) as client:
+            await _run(installation)
+            world = SimulatedWorld(installation, client)
+            await world.start()
+            try:
+                books = Books(installation, postgres_server)
+                await books.keep()
+                yield books
+            finally:
+                await world.stop()
+
+
+async def _run(installation: Installation) -> None:
+    """Run the platform for as long as its story takes."""
+    state = installation.state
+    log = state.path / "run.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(  # noqa: ASYNC220, S603 - our own command, started at once
+            [SHANMEN, "run"],
+            env=_environment(state, installation),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        _await_line(log, "Ctrl-C stops everything", process)
+        sample = Sample(**state.read_json(f"sample-{installation.mode}"))
+        await live(installation, sample, _story)
+    finally:
+        process.terminate()
+        assert process.wait(30) == 0, log.read_text()
+    log.unlink()  # it shows the sample's tokens, as `make run` does
+
+
+async def _story(life: Life) -> None:
+    """Visited, cancelled, unused, refunded; and both ends short of money, each with an order."""
+    visited = await life.buy(life.product_id, 2)
+    for ticket in visited["tickets"]:
+        await life.admit_soon(ticket)
+    await life.until(visited, "not settled", lambda o: shown(o) == ["settled", "settled"])
+    cancelled = await life.cast.distributor.post("/v1/orders", flow.order_body(life.product_id, 3))
+    await life.cast.distributor.post(f"/v1/orders/{cancelled['order_no']}/cancel")
+    await life.buy(life.product_id)
+    refundable = {"refund_rule": {"before_visit": True, "on_expiry": True}}
+    refunded = await life.buy(await life.publish(**refundable))
+    await life.cast.distributor.post(
+        f"/v1/orders/{refunded['order_no']}/refund",
+        {"ticket_nos": [refunded["tickets"][0]["ticket_no"]]},
+    )
+    await life.until(refunded, "not refunded", lambda o: shown(o) == ["refunded"])
+    fault = await life.order_fault("insufficient_funds", TRANSFER, PLATFORM)
+    unpaid = await life.buy(life.product_id)
+    await life.admit_soon(unpaid["tickets"][0])
+    await life.until_item("payout_short", spot_id=life.cast.spot_id)
+    await life.call_off(fault)
+    await life.alipay("PUT", f"accounts/{life.payer}/balance", {"balance_fen": 100})
+    short = await life.buy(life.product_id)
+    await life.until_item("debit_short", order_no=short["order_no"])
+    left = await wait_until_quiet(life.installation, within_s=START_WITHIN_S)
+    assert not left, left
+
+
+def _environment(state: StateDir, installation: Installation) -> dict[str, str]:
+    ports = {PORT_VARIABLES[name]: str(port) for name, port in installation.ports.items()}
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    return {
+        **kept,
+        **ports,
+        "SHANMEN_STATE": str(state.path),
+        "DATABASE_URL": installation.postgres.dsn("postgres"),
+    }
+
+
+def _await_line(log: Path, line: str, process: "subprocess.Popen[bytes]") -> None:
+    deadline = time.monotonic() + START_WITHIN_S
+    while line not in log.read_text():
+        assert process.poll() is None, f"ended early:\n{log.read_text()}"
+        assert time.monotonic() < deadline, f"not up:\n{log.read_text()}"
+        time.sleep(0.05)

@@ -1,0 +1,1 @@
+"""Text messages (短信): the port of an SMS gateway, its adapters, and the texts."""

@@ -1,0 +1,1 @@
+"""The gateway's SQL, by what it is about."""

@@ -1,0 +1,1 @@
+"""Orders' SQL, by what it is about."""

@@ -1,0 +1,1 @@
+"""What settlement answers. Amounts are in fen, instants in UTC."""
