@@ -2,8 +2,9 @@
 
     python deploy/make_env.py [--simulators] > .env
 
-`--simulators` also sets Alipay and text messages up on the simulators: with a platform account, a distributor that
-has agreed to be debited and a spot that is paid; else ALIPAY stays empty, to be filled in.
+`--simulators` also sets Alipay and text messages up on the simulators: with a platform account, a
+distributor that has agreed to be debited and a spot that is paid; else both stay empty, to be
+filled in.
 """
 
 import argparse
