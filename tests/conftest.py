@@ -84,6 +84,10 @@ class Scene:
         answer = await self.client.get(f"{self.stack.installation.url('alipay')}/admin/{path}")
         return answer.raise_for_status().json()
 
+    def order_body(self, product_id: str, quantity: int) -> dict[str, Any]:
+        """An order for today."""
+        return flow.order_body(self.cast, product_id, quantity)
+
     def as_principal(self, token: str) -> ApiClient:
         """The API as whoever holds this token."""
         return ApiClient(self.client, self.stack.installation.url("edge"), token)

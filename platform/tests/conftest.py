@@ -120,7 +120,9 @@ async def _story(life: Life) -> None:
     for ticket in visited["tickets"]:
         await life.admit_soon(ticket)
     await life.until(visited, "not settled", lambda o: shown(o) == ["settled", "settled"])
-    cancelled = await life.cast.distributor.post("/v1/orders", flow.order_body(life.product_id, 3))
+    cancelled = await life.cast.distributor.post(
+        "/v1/orders", flow.order_body(life.cast, life.product_id, 3)
+    )
     await life.cast.distributor.post(f"/v1/orders/{cancelled['order_no']}/cancel")
     await life.buy(life.product_id)
     refundable = {"refund_rule": {"before_visit": True, "on_expiry": True}}

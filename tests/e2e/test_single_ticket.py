@@ -61,7 +61,7 @@ async def test_an_order_unpaid_at_its_deadline_is_closed_and_its_stock_is_back(
 ) -> None:
     product = await scene.cast.spot.post("/v1/products", _product(scene, payment_timeout_s=1))
     order = await scene.cast.distributor.post(
-        "/v1/orders", flow.order_body(product["product_id"], 2)
+        "/v1/orders", scene.order_body(product["product_id"], 2)
     )
 
     async def is_closed() -> dict[str, Any] | None:
@@ -79,7 +79,8 @@ async def test_two_hundred_buyers_of_fifty_seats_get_exactly_fifty(scene: "Scene
     async def buy() -> str:
         try:
             await scene.cast.distributor.post(
-                "/v1/orders", {**flow.order_body(product["product_id"], 1), "pay": True}
+                "/v1/orders",
+                {**scene.order_body(product["product_id"], 1), "pay": True},
             )
         except ApiRefusal as refusal:
             return refusal.code
@@ -108,7 +109,7 @@ async def test_eight_gates_admit_one_ticket_once(scene: "Scene") -> None:
 
 
 async def test_a_double_submit_is_one_order_and_one_debit(scene: "Scene") -> None:
-    body = {**flow.order_body(scene.product_id, 1), "pay": True}
+    body = {**scene.order_body(scene.product_id, 1), "pay": True}
 
     async def submit() -> str:
         try:
@@ -128,7 +129,7 @@ async def test_a_double_submit_is_one_order_and_one_debit(scene: "Scene") -> Non
 
 
 async def test_bad_input_is_refused_with_its_own_code_and_changes_nothing(scene: "Scene") -> None:
-    distributor, body = scene.cast.distributor, flow.order_body(scene.product_id, 1)
+    distributor, body = scene.cast.distributor, scene.order_body(scene.product_id, 1)
     before = await flow.left(scene.cast, scene.product_id)
     for change, status, code in (
         ({"quantity": 0}, 422, "quantity_out_of_range"),
@@ -150,7 +151,7 @@ async def test_bad_input_is_refused_with_its_own_code_and_changes_nothing(scene:
 
 
 async def test_nobody_sees_another_distributors_order(scene: "Scene") -> None:
-    order = await scene.cast.distributor.post("/v1/orders", flow.order_body(scene.product_id, 1))
+    order = await scene.cast.distributor.post("/v1/orders", scene.order_body(scene.product_id, 1))
     foreign = scene.as_principal(scene.stack.sample.distributor_token)
     for path in ("", "/timeline"):
         hidden = await _refusal(foreign.get(f"/v1/orders/{order['order_no']}{path}"))
@@ -184,7 +185,7 @@ async def test_one_openapi_document_describes_every_route(scene: "Scene") -> Non
 
 
 async def test_a_forged_notification_has_no_effect_and_is_kept_as_an_alert(scene: "Scene") -> None:
-    order = await scene.cast.distributor.post("/v1/orders", flow.order_body(scene.product_id, 1))
+    order = await scene.cast.distributor.post("/v1/orders", scene.order_body(scene.product_id, 1))
     answer = await scene.client.post(
         f"{scene.stack.installation.url('edge')}/notify/alipay",
         data={
@@ -206,7 +207,7 @@ async def test_a_forged_notification_has_no_effect_and_is_kept_as_an_alert(scene
 
 
 def _product(scene: "Scene", *, stock: int = flow.STOCK, **more: Any) -> dict[str, Any]:
-    today = flow.order_body("", 1)["visit_date"]
+    today = flow.today(scene.cast.clock)
     return {
         "name": "竞争票",
         "unit_price_fen": 1_000,

@@ -54,7 +54,7 @@ async def test_killing_every_process_loses_nothing_and_pays_nothing_twice(
 async def _buy_and_visit(scene: "Scene", product_id: str, number: int) -> str:
     """One visitor, as patient as a distributor's and a gate's software has to be."""
     await asyncio.sleep(number * 0.5)
-    body = {**flow.order_body(product_id, 1), "pay": True}
+    body = {**scene.order_body(product_id, 1), "pay": True}
     order = await _persist(scene.cast.distributor, "post", "/v1/orders", body)
     path = f"/v1/orders/{order['order_no']}"
     while order["status"] != "issued":
@@ -106,7 +106,7 @@ async def _publish_enough(scene: "Scene") -> str:
             "name": "不倒票",
             "unit_price_fen": 10_000,
             "spots": [{"spot_id": scene.cast.spot_id, "settle_fen": 9_000}],
-            "stock": [{"visit_date": flow.order_body("", 1)["visit_date"], "total": ORDERS}],
+            "stock": [{"visit_date": flow.today(scene.cast.clock), "total": ORDERS}],
             "publish": True,
         },
     )

@@ -7,6 +7,8 @@ import logging
 import os
 from typing import Any, Final
 
+import pytest
+
 from shanmen.platform.checks import check_installation
 from shanmen.platform.testing.soak import soak
 
@@ -16,6 +18,7 @@ ORDERS: Final = int(os.environ.get("SOAK_ORDERS", "60"))
 SEED: Final = int(os.environ.get("SOAK_SEED", "1"))
 
 
+@pytest.mark.timeout(120 + ORDERS)
 async def test_random_faults_lead_no_money_astray(stack: Any) -> None:
     soaked = await soak(stack.installation, stack.sample, orders=ORDERS, seed=SEED)
     log.info(soaked.text())

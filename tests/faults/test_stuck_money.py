@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any, Final
 
+from shanmen.catalog.bootstrap import mint_operator_token
 from shanmen.platform.checks import check_installation
 from shanmen.platform.demo import flow
 from shanmen.platform.testing.lives import (
@@ -17,6 +18,7 @@ from shanmen.platform.testing.lives import (
     refusal_of,
     shown,
 )
+from shanmen.settlement.bootstrap import grant_approvers
 
 QUIET_WITHIN_S: Final = 40.0
 REFUNDABLE: Final = {"refund_rule": {"before_visit": True, "on_expiry": True}}
@@ -172,6 +174,39 @@ async def payee_refused(life: Life) -> None:
     assert await life.balance(life.payee) == 10_735
 
 
+async def above_the_set_amount(life: Life) -> None:
+    """四眼: a large remittance by hand waits for another person, who has the right to approve."""
+    database = life.installation.database_url
+    approver, outsider = f"审批人{life.payee}", f"旁人{life.payee}"
+    await grant_approvers(database("settlement"), [approver])
+    second, third = [
+        life.as_principal(await mint_operator_token(database("catalog"), person))
+        for person in (approver, outsider)
+    ]
+    spots = [{"spot_id": life.cast.spot_id, "settle_fen": 600_000}]
+    product_id = await life.publish(unit_price_fen=700_000, spots=spots)
+    fault = await life.order_fault(
+        "unlisted_code", TRANSFER, life.payee, sub_code="PAYEE_NOT_EXIST"
+    )
+    order = await _visited(life, product_id)
+    item = await life.until_item("payout_refused", spot_id=life.cast.spot_id)
+    await life.call_off(fault)
+    path = f"/v1/work-items/{item['item_id']}/remit"
+    asked = await life.cast.operator.post(path, {"note": "账户已更正"})
+    assert asked["status"] == "waiting"
+    approve = f"/v1/manual-actions/{asked['action_id']}/approve"
+    exact = {"amount_fen": asked["amount_fen"]}
+    assert await refusal_of(life.cast.operator.post(approve, exact)) == "same_person"
+    assert await refusal_of(third.post(approve, exact)) == "not_an_approver"
+    other_fen = {"amount_fen": asked["amount_fen"] - 1}
+    assert await refusal_of(second.post(approve, other_fen)) == "approval_differs"
+    assert shown(await life.order(order["order_no"])) == ["awaiting_settlement"]
+    done = await second.post(approve, exact)
+    assert (done["status"], done["approved_by"]) == ("executed", approver)
+    await life.until(order, "not settled", lambda o: shown(o) == ["settled"])
+    assert await life.balance(life.payee) == asked["amount_fen"]
+
+
 async def dealt_and_failed(life: Life) -> None:
     """A payout that was accepted and then fails is on the work list, and paid anew."""
     await life.order_fault("dealing_then_fail", TRANSFER, life.payee, times=1, queries=1)
@@ -246,6 +281,7 @@ SCRIPTS: Final[dict[str, Script]] = {
         debited_after_it_was_closed,
         payout_past_its_window,
         payee_refused,
+        above_the_set_amount,
         dealt_and_failed,
         refund_short,
         below_the_minimum,

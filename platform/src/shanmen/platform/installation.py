@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from shanmen.common.auth import hash_token
+from shanmen.common.clock import Clock, open_clock
 from shanmen.common.migrate import migrate
 from shanmen.common.service import Service
 from shanmen.common.settings import ServiceSettings
@@ -140,6 +141,10 @@ class Installation:
             name.upper(): value if isinstance(value, str) else json.dumps(value)
             for name, value in values.items()
         }
+
+    def clock(self) -> Clock:
+        """What the services take for the present: `shanmen clock` moves it."""
+        return open_clock(str(shift_file(self.state)))
 
     def alipay_app_public_key(self) -> str:
         """The public half of the key that the platform signs its Alipay requests with."""

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 import httpx
 
 from shanmen.catalog.bootstrap import mint_operator_token
+from shanmen.common.clock import Clock
 from shanmen.platform.api_client import ApiClient
 from shanmen.platform.installation import Installation
 
@@ -56,7 +57,9 @@ async def ensure_sample(installation: Installation, client: httpx.AsyncClient) -
         sample = await _make_sample(installation, client)
         installation.state.write_json(note, asdict(sample))
     spot = ApiClient(client, installation.url("edge"), sample.spot_token)
-    await spot.put(f"/v1/products/{sample.product_id}/stock", {"entries": calendar()})
+    await spot.put(
+        f"/v1/products/{sample.product_id}/stock", {"entries": calendar(installation.clock())}
+    )
     return sample
 
 
@@ -82,7 +85,7 @@ async def _make_sample(installation: Installation, client: httpx.AsyncClient) ->
             "name": "黄山风景区成人票",
             "unit_price_fen": 19_000,
             "spots": [{"spot_id": spot["spot_id"], "settle_fen": 18_000}],
-            "stock": calendar(),
+            "stock": calendar(installation.clock()),
             "publish": True,
         },
     )
@@ -141,9 +144,9 @@ def account_body(party_id: str, role: str, trader: Trader) -> dict[str, Any]:
     }
 
 
-def calendar(total: int = STOCK_PER_DAY) -> list[dict[str, Any]]:
+def calendar(clock: Clock, total: int = STOCK_PER_DAY) -> list[dict[str, Any]]:
     """Stock entries from today on, in the spot's own time zone."""
-    today = datetime.now(SHANGHAI).date()
+    today = clock.now().astimezone(SHANGHAI).date()
     return [
         {"visit_date": (today + timedelta(days=day)).isoformat(), "total": total}
         for day in range(CALENDAR_DAYS)

@@ -4,11 +4,11 @@ import asyncio
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Final, TypeVar
 
 import httpx
 
+from shanmen.common.clock import Clock
 from shanmen.common.ids import new_id
 from shanmen.common.money import to_yuan
 from shanmen.platform.api_client import ApiClient, ApiRefusal
@@ -42,6 +42,7 @@ class Cast:
     spot_id: str
     distributor_account: str
     spot_account: str
+    clock: Clock
 
 
 class DemoFailed(Exception):
@@ -91,6 +92,7 @@ async def onboard(
         spot_id=spot["spot_id"],
         distributor_account=payer.account_no,
         spot_account=payee.account_no,
+        clock=installation.clock(),
     )
 
 
@@ -103,7 +105,7 @@ async def publish(cast: Cast, narrator: Narrator) -> str:
             "name": "示范景区成人票",
             "unit_price_fen": UNIT_PRICE_FEN,
             "spots": [{"spot_id": cast.spot_id, "settle_fen": SETTLE_FEN}],
-            "stock": [{"visit_date": today(), "total": STOCK}],
+            "stock": [{"visit_date": today(cast.clock), "total": STOCK}],
         },
     )
     product_id = str(product["product_id"])
@@ -124,7 +126,7 @@ async def publish(cast: Cast, narrator: Narrator) -> str:
 async def buy(cast: Cast, product_id: str, narrator: Narrator, *, quantity: int) -> dict[str, Any]:
     """Step 4 (下单, 支付, 出票): placed, debited through Alipay, issued."""
     narrator.chapter("4", "下单出票", "The distributor orders, is debited, and gets its tickets")
-    order = await cast.distributor.post("/v1/orders", order_body(product_id, quantity))
+    order = await cast.distributor.post("/v1/orders", order_body(cast, product_id, quantity))
     narrator.call("distributor", "POST /v1/orders", f"{order['order_no']} → {order['status']}")
     before = order["status"]
     paid: dict[str, Any] = await cast.distributor.post(
@@ -174,7 +176,7 @@ async def cancel_another(cast: Cast, product_id: str, narrator: Narrator) -> dic
     """交易关闭1: an order is cancelled before payment, and its stock is back."""
     narrator.chapter("7", "取消", "Another order is cancelled before it is paid")
     before = await left(cast, product_id)
-    order = await cast.distributor.post("/v1/orders", order_body(product_id, 5))
+    order = await cast.distributor.post("/v1/orders", order_body(cast, product_id, 5))
     held = await left(cast, product_id)
     narrator.call("distributor", "POST /v1/orders", f"{order['status']}, {before} → {held} left")
     expect(held == before - 5, f"{before} - 5 left expected, {held} found")
@@ -216,19 +218,19 @@ async def until(look: Callable[[], Awaitable[T | None]], otherwise: str) -> T:
     return seen
 
 
-def order_body(product_id: str, quantity: int) -> dict[str, Any]:
+def order_body(cast: Cast, product_id: str, quantity: int) -> dict[str, Any]:
     """An order for today."""
     return {
         "distributor_order_no": new_id("demo"),
         "product_id": product_id,
-        "visit_date": today(),
+        "visit_date": today(cast.clock),
         "quantity": quantity,
     }
 
 
-def today() -> str:
-    """Today's date where the spots are."""
-    return datetime.now(SHANGHAI).date().isoformat()
+def today(clock: Clock) -> str:
+    """The installation's date today, where the spots are."""
+    return clock.now().astimezone(SHANGHAI).date().isoformat()
 
 
 def forge(qr: str) -> str:

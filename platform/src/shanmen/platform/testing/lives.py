@@ -70,7 +70,7 @@ class Life:
                 "name": "山门测试票",
                 "unit_price_fen": flow.UNIT_PRICE_FEN,
                 "spots": [{"spot_id": self.cast.spot_id, "settle_fen": flow.SETTLE_FEN}],
-                "stock": [{"visit_date": flow.today(), "total": 100}],
+                "stock": [{"visit_date": flow.today(self.cast.clock), "total": 100}],
                 "publish": True,
                 **more,
             },
@@ -79,7 +79,7 @@ class Life:
 
     async def buy(self, product_id: str, quantity: int = 1, *, wait_s: int = 20) -> Order:
         """Order and pay; the order as it is when the wait is over."""
-        body = {**flow.order_body(product_id, quantity), "pay": True}
+        body = {**flow.order_body(self.cast, product_id, quantity), "pay": True}
         order: Order = await self.cast.distributor.post("/v1/orders", body, wait_s=wait_s)
         return order
 

@@ -120,7 +120,7 @@ async def _life(installation: Installation, client: httpx.AsyncClient, sample: S
     cast = await flow.onboard(installation, client, sample, _QUIET)
     life = Life(installation, client, cast, "")
     product_id = await life.publish(
-        stock=[{"visit_date": flow.today(), "total": 100_000}],
+        stock=[{"visit_date": flow.today(cast.clock), "total": 100_000}],
         refund_rule={"before_visit": True, "on_expiry": True, "refunds_fee": True},
         payment_timeout_s=20,
     )

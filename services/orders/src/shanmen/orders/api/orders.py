@@ -174,7 +174,7 @@ async def list_orders(
         "placed_from": placed_from,
         "placed_until": placed_until,
     }
-    async with ctx.db.transaction() as tx:
+    async with ctx.db.snapshot() as tx:
         rows = await queries.list_orders(
             tx, filters=filters, after=decode_cursor(cursor), limit=limit
         )
@@ -185,14 +185,14 @@ async def list_orders(
 @router.get("/v1/orders/{order_no}")
 async def get_order(order_no: Number, ctx: Ctx, principal: Reader) -> OrderView:
     """One order, with its tickets."""
-    async with ctx.db.transaction() as tx:
+    async with ctx.db.snapshot() as tx:
         return await _shown(tx, principal, order_no)
 
 
 @router.get("/v1/orders/{order_no}/timeline")
 async def get_timeline(order_no: Number, ctx: Ctx, principal: Reader) -> Timeline:
     """Everything that happened to an order, with its time, cause and actor."""
-    async with ctx.db.transaction() as tx:
+    async with ctx.db.snapshot() as tx:
         await own_order(tx, principal, order_no)
         rows = await queries.timeline(tx, order_no)
     entries = [TimelineEntry.model_validate(row, from_attributes=True) for row in rows]
@@ -204,7 +204,7 @@ async def get_ticket(
     ticket_no: Number, ctx: Ctx, principal: Annotated[Principal, Depends(requires("tickets:read"))]
 ) -> TicketView:
     """One ticket (票) by its number (票务编号)."""
-    async with ctx.db.transaction() as tx:
+    async with ctx.db.snapshot() as tx:
         ticket = await queries.ticket(tx, ticket_no)
         if ticket is None:
             raise NotFound("ticket", ticket_no)
@@ -245,7 +245,7 @@ async def _after_waiting(
 
 
 async def _look(ctx: OrdersContext, principal: Principal, order_no: str) -> OrderView:
-    async with ctx.db.transaction() as tx:
+    async with ctx.db.snapshot() as tx:
         return await _shown(tx, principal, order_no)
 
 

@@ -50,7 +50,7 @@ async def list_entries(
     """An account's entries, newest first. An account exists once something was posted to it."""
     tenant_of(principal)
     after = number_of_cursor(cursor)
-    async with ctx.db.transaction() as tx:
+    async with ctx.db.snapshot() as tx:
         rows = await ledger.account_entries(tx, account, after=after, limit=limit)
     if not rows and after is None:
         raise NotFound("account", account)
@@ -73,7 +73,7 @@ async def list_postings(
     """
     tenant_of(principal)
     after = number_of_cursor(cursor)
-    async with ctx.db.transaction() as tx:
+    async with ctx.db.snapshot() as tx:
         rows = await ledger.postings(tx, order_no=order_no, after=after, limit=limit)
         entries = await ledger.entries_of(tx, [row.posting_id for row in rows])
     items = schemas.posting_views(rows, entries)

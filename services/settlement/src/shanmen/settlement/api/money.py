@@ -40,7 +40,7 @@ async def list_settlements(
     tenant = tenant_of(principal, PrincipalKind.SPOT, PrincipalKind.DISTRIBUTOR)
     wanted = SettlementFilter(order_no, spot_id, status, used_from, used_to)
     after = decode_cursor(cursor)
-    async with ctx.db.transaction() as tx:
+    async with ctx.db.snapshot() as tx:
         rows = await settlements.page(tx, tenant, wanted, after=after, limit=limit)
     items = [money.settlement_view(row, principal) for row in rows]
     return page_of(items, [row.entitlement_id for row in rows], limit)
@@ -50,7 +50,7 @@ async def list_settlements(
 async def get_settlement(entitlement_id: str, ctx: Ctx, principal: Reader) -> money.SettlementView:
     """The money of one entitlement."""
     tenant = tenant_of(principal, PrincipalKind.SPOT, PrincipalKind.DISTRIBUTOR)
-    async with ctx.db.transaction() as tx:
+    async with ctx.db.snapshot() as tx:
         row = await settlements.entitlement(tx, entitlement_id, tenant)
     if row is None:
         raise NotFound("settlement", entitlement_id)
@@ -73,7 +73,7 @@ async def list_payouts(
     """Payouts (打款), newest first: a spot's own."""
     tenant = tenant_of(principal, PrincipalKind.SPOT)
     after = decode_cursor(cursor)
-    async with ctx.db.transaction() as tx:
+    async with ctx.db.snapshot() as tx:
         rows = await payouts.page(
             tx, tenant, spot_id=spot_id, status=status, after=after, limit=limit
         )
@@ -85,7 +85,7 @@ async def list_payouts(
 async def get_payout(payout_id: str, ctx: Ctx, principal: Reader) -> money.PayoutDetail:
     """One payout, with all that it pays."""
     tenant = tenant_of(principal, PrincipalKind.SPOT)
-    async with ctx.db.transaction() as tx:
+    async with ctx.db.snapshot() as tx:
         row = await payouts.payout(tx, payout_id, tenant)
         if row is None:
             raise NotFound("payout", payout_id)
@@ -109,7 +109,7 @@ async def list_refunds(
     """Refunds (退款), newest first: a distributor's own."""
     tenant = tenant_of(principal, PrincipalKind.DISTRIBUTOR)
     after = decode_cursor(cursor)
-    async with ctx.db.transaction() as tx:
+    async with ctx.db.snapshot() as tx:
         rows = await refunds.page(
             tx, tenant, order_no=order_no, status=status, after=after, limit=limit
         )
@@ -121,7 +121,7 @@ async def list_refunds(
 async def get_refund(refund_id: str, ctx: Ctx, principal: Reader) -> money.RefundView:
     """One refund."""
     tenant = tenant_of(principal, PrincipalKind.DISTRIBUTOR)
-    async with ctx.db.transaction() as tx:
+    async with ctx.db.snapshot() as tx:
         row = await refunds.refund(tx, refund_id, tenant)
     if row is None:
         raise NotFound("refund", refund_id)

@@ -76,7 +76,7 @@ async def list_work_items(
         amount_from_fen=amount_from_fen,
     )
     after = decode_cursor(cursor)
-    async with ctx.db.transaction() as tx:
+    async with ctx.db.snapshot() as tx:
         rows = await work.page(tx, wanted, oldest_first=oldest_first, after=after, limit=limit)
     items = [schemas.work_item_view(row) for row in rows]
     return page_of(items, [row.item_id for row in rows], limit)
@@ -86,7 +86,7 @@ async def list_work_items(
 async def summarize_work_items(ctx: Ctx, principal: Reader) -> schemas.WorkSummaries:
     """How much waits, by kind."""
     tenant_of(principal)
-    async with ctx.db.transaction() as tx:
+    async with ctx.db.snapshot() as tx:
         return schemas.work_summaries(await work.summary(tx))
 
 
@@ -94,7 +94,7 @@ async def summarize_work_items(ctx: Ctx, principal: Reader) -> schemas.WorkSumma
 async def get_work_item(item_id: PathId, ctx: Ctx, principal: Reader) -> schemas.WorkItemDetail:
     """One item, with all that people did about it."""
     tenant_of(principal)
-    async with ctx.db.transaction() as tx:
+    async with ctx.db.snapshot() as tx:
         row = await work.item(tx, item_id)
         if row is None:
             raise NotFound("work item", item_id)
@@ -172,7 +172,7 @@ async def list_actions(
     """What people did about money or want to do, newest first."""
     tenant_of(principal)
     after = decode_cursor(cursor)
-    async with ctx.db.transaction() as tx:
+    async with ctx.db.snapshot() as tx:
         rows = await actions.page(tx, status=status, after=after, limit=limit)
     items = [schemas.action_view(row) for row in rows]
     return page_of(items, [row.action_id for row in rows], limit)
@@ -225,7 +225,7 @@ async def list_approvers(
     """Who may approve (审批人) and who might once, newest grant first."""
     tenant_of(principal)
     after = decode_cursor(cursor)
-    async with ctx.db.transaction() as tx:
+    async with ctx.db.snapshot() as tx:
         rows = await actions.approvers_page(tx, after=after, limit=limit)
     items = [schemas.grant_view(row) for row in rows]
     return page_of(items, [row.grant_id for row in rows], limit)
@@ -265,7 +265,7 @@ async def list_audit(
     """The audit trail, newest first."""
     tenant_of(principal)
     before = number_of_cursor(cursor)
-    async with ctx.db.transaction() as tx:
+    async with ctx.db.snapshot() as tx:
         rows = await audit.page(tx, before=before, limit=limit)
     items = [schemas.AuditRow.model_validate(row, from_attributes=True) for row in rows]
     return page_of(items, [str(row.seq) for row in rows], limit)
@@ -275,7 +275,7 @@ async def list_audit(
 async def get_audit_head(ctx: Ctx, principal: Auditor) -> schemas.AuditHead:
     """The end of the audit trail, to be noted elsewhere."""
     tenant_of(principal)
-    async with ctx.db.transaction() as tx:
+    async with ctx.db.snapshot() as tx:
         head = await audit.head(tx)
     return schemas.AuditHead(seq=head.seq, hash=head.hash)
 

@@ -1,0 +1,1 @@
+"""One order's whole life in memory: every service's facts, its real tables and pure functions."""
