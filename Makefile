@@ -63,6 +63,11 @@ types: .dev ## check types
 bench: .dev ## measure the `make up` stack against pgbench (JSON=file also writes all figures)
 	@exec $(SHANMEN) bench $(if $(JSON),--json "$(JSON)")
 
+.PHONY: soak
+soak: .dev ## a thousand orders under random faults on both transports (ORDERS=, SEED=), then the check
+	SOAK_ORDERS=$(or $(ORDERS),1000) SOAK_SEED=$(or $(SEED),1) \
+	  .venv/bin/pytest tests/faults/test_random_faults.py
+
 .PHONY: docs
 docs: .dev ## write docs/api, docs/events and docs/states anew
 	@$(SHANMEN) docs

@@ -14,6 +14,7 @@ import pytest
 from rich.console import Console
 
 from shanmen.platform.api_client import ApiClient
+from shanmen.platform.checks import check_installation
 from shanmen.platform.demo import flow
 from shanmen.platform.demo.narrator import Narrator
 from shanmen.platform.installation import PORT_VARIABLES, Installation
@@ -38,6 +39,7 @@ QUICK = {
 }
 SHANMEN = Path(os.environ.get("VIRTUAL_ENV", ".venv")) / "bin" / "shanmen"
 START_WITHIN_S = 60.0
+QUIET_WITHIN_S = 40.0
 
 
 @dataclass(frozen=True)
@@ -182,11 +184,14 @@ async def separate_scene(separate_stack: Stack) -> AsyncIterator[Scene]:
 
 
 async def _scene(stack: Stack) -> AsyncIterator[Scene]:
+    """At the end of every flow, all invariants hold (`shanmen check`)."""
     narrator = Narrator(Console(quiet=True))
     async with httpx.AsyncClient(trust_env=False, timeout=40) as client:
         cast = await flow.onboard(stack.installation, client, stack.sample, narrator)
         product_id = await flow.publish(cast, narrator)
         yield Scene(stack, client, cast, product_id)
+    report = await check_installation(stack.installation, quiet_within_s=QUIET_WITHIN_S)
+    assert report.ok, report.text()
 
 
 def _await_line(log: Path, line: str, process: "subprocess.Popen[bytes]") -> None:
