@@ -295,8 +295,10 @@ class OrderLife(RuleBasedStateMachine):
             for call in operation.calls:
                 if call.action is Action.SEND:
                     if in_doubt:
-                        far_s = (absent_at[-1] - absent_at[0]).total_seconds() if absent_at else -1
-                        assert far_s >= POLICY.absent_grace_s, f"{operation.number} sent again"
+                        apart = max(absent_at) - min(absent_at) if absent_at else timedelta()
+                        assert apart.total_seconds() >= POLICY.absent_grace_s, (
+                            f"{operation.number} sent again: {operation.calls}"
+                        )
                     in_doubt, absent_at = call.outcome in IN_DOUBT, []
                 elif call.outcome is Outcome.ABSENT and call.finished_at is not None:
                     absent_at.append(call.finished_at)

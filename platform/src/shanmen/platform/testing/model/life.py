@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from shanmen.common.clock import ManualClock
 from shanmen.common.money import allocate
 from shanmen.gateway_adapters.domain.operations import OperationKind, OperationStatus, Outcome
 from shanmen.orders.domain import Settlement as KnownSettlement
@@ -17,6 +16,7 @@ from shanmen.platform.testing.model.gateway import POLICY, Call, Gateway, Operat
 from shanmen.platform.testing.model.orders import Orders
 from shanmen.platform.testing.model.payments import Part, Terms
 from shanmen.platform.testing.model.settlement import ORDER_NO, Books
+from shanmen.platform.testing.model.stillclock import StillClock
 from shanmen.settlement.domain.statuses import Settlement
 from shanmen.settlement.domain.work import ManualAction, WorkFamily
 from shanmen.verification.domain import Pass, Usage
@@ -60,7 +60,7 @@ class Life:
 
     def __init__(self, sale: Sale, *, distributor_fen: int, platform_fen: int) -> None:
         self.sale = sale
-        self.clock = ManualClock()
+        self.clock = StillClock()
         self.bag = Bag()
         self.channel = Channel(
             distributor_fen,
