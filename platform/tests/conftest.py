@@ -68,8 +68,19 @@ class Books:
         finally:
             await administrator.close()
 
+    async def forget(self) -> None:
+        """Drop every database: the next installation on this server begins with nothing."""
+        administrator = await asyncpg.connect(self.postgres.dsn("postgres"))
+        try:
+            for owner in OWNERS:
+                name = self.installation.database_name(owner)
+                for database in (name, f"{name}_at_rest"):
+                    await administrator.execute(f"DROP DATABASE IF EXISTS {database} WITH (FORCE)")
+        finally:
+            await administrator.close()
 
-@pytest.fixture(scope="session")
+
+@pytest.fixture(scope="module")
 async def books(
     postgres_server: EmbeddedPostgres, free_port: Callable[[], int]
 ) -> AsyncIterator[Books]:
@@ -89,6 +100,7 @@ async def books(
                 books = Books(installation, postgres_server)
                 await books.keep()
                 yield books
+                await books.forget()
             finally:
                 await world.stop()
 

@@ -28,8 +28,8 @@ from shanmen.gateway_adapters.domain.operations import (
 from shanmen.orders.domain import DebitState, OrderStatus, RefundStatus, Usage, spot_status
 from shanmen.platform.testing.model.channel import Mood
 from shanmen.platform.testing.model.gateway import POLICY
+from shanmen.platform.testing.model.ledger import ORDER_NO
 from shanmen.platform.testing.model.life import VALID_S, Life, Sale
-from shanmen.platform.testing.model.settlement import ORDER_NO
 from shanmen.settlement.domain.ledger import cash, custody, payable
 from shanmen.settlement.domain.statuses import Settlement
 from shanmen.settlement.domain.work import WorkFamily, WorkKind
@@ -205,14 +205,14 @@ class OrderLife(RuleBasedStateMachine):
     @invariant()
     def every_posting_balances(self) -> None:
         """M1."""
-        for posting in self.life.books.postings.values():
+        for posting in self.life.books.ledger.postings.values():
             entries = posting.entries
             assert sum(e.debit_fen for e in entries) == sum(e.credit_fen for e in entries)
 
     @invariant()
     def nothing_is_booked_that_has_not_moved(self) -> None:
         """M2: the ledger never runs ahead of the channel."""
-        for key in self.life.books.postings:
+        for key in self.life.books.ledger.postings:
             fact, _, number = key.partition(":")
             if fact in {"debit", "payout", "refund"}:
                 assert self.life.channel.books[number].has_moved, f"{key} is booked"
@@ -357,11 +357,11 @@ class OrderLife(RuleBasedStateMachine):
     def every_fen_is_found(self) -> None:
         """M2, M3, M9: cash is what the channel says, nobody is owed anything, all adds up."""
         books, channel = self.life.books, self.life.channel
-        assert books.balance_fen(cash("alipay")) == channel.platform_fen
-        assert books.balance_fen(custody(ORDER_NO)) == 0
-        assert books.balance_fen("suspense") == 0
+        assert books.ledger.balance_fen(cash("alipay")) == channel.platform_fen
+        assert books.ledger.balance_fen(custody(ORDER_NO)) == 0
+        assert books.ledger.balance_fen("suspense") == 0
         spots = {part.spot_id for part in books.parts.values()}
-        assert all(books.balance_fen(payable(spot_id)) == 0 for spot_id in spots)
+        assert all(books.ledger.balance_fen(payable(spot_id)) == 0 for spot_id in spots)
         earned_fen = 0
         for part in books.parts.values():
             fee_fen = part.settlement_fee_fen
@@ -373,11 +373,14 @@ class OrderLife(RuleBasedStateMachine):
         if books.parts:
             back_fen = sum(r.fee_fen for r in books.refunds.values() if self._went_back(r.number))
             kept_fee_fen = self.life.sale.fee_fen - back_fen
-        assert books.balance_fen("margin") + books.balance_fen("fees") == earned_fen + kept_fee_fen
+        assert (
+            books.ledger.balance_fen("margin") + books.ledger.balance_fen("fees")
+            == earned_fen + kept_fee_fen
+        )
 
     def _went_back(self, number: str) -> bool:
         """Through the channel, or outside of it."""
-        keys = self.life.books.postings
+        keys = self.life.books.ledger.postings
         return f"refund:{number}" in keys or f"refund_outside:{number}" in keys
 
     def _converge(self) -> None:

@@ -10,6 +10,7 @@ PUBLIC_HOSTS: Final = {
     *("json-schema.org", "www.rfc-editor.org", "cloudevents.io", "www.w3.org"),
     *("openapi.alipay.com", "opendocs.alipay.com"),
     *("www.postgresql.org", "www.rabbitmq.com", "kubernetes.io", "prometheus.io", "github.com"),
+    "www.standardwebhooks.com",
 }
 """What a kept file may point at; besides names without a dot, and names reserved for examples."""
 

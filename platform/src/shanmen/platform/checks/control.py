@@ -37,7 +37,8 @@ _UNNOTED: Final = """
 SELECT action_id, action, status FROM manual_actions
 WHERE NOT EXISTS (SELECT FROM audit WHERE subject = action_id)
     OR (status = 'executed' AND NOT EXISTS
-        (SELECT FROM audit WHERE subject = action_id AND audit.action LIKE '%.executed'))
+        (SELECT FROM audit WHERE subject = action_id
+            AND audit.action LIKE ANY ('{%.executed,%.approved}')))
 """
 _ONE_PAIR_OF_EYES: Final = """
 SELECT action_id, action, amount_fen, requested_by, approved_by FROM manual_actions a

@@ -13,9 +13,10 @@ from shanmen.platform.testing.model.bag import Bag
 from shanmen.platform.testing.model.channel import Channel, Entry, Mood
 from shanmen.platform.testing.model.gates import Gates
 from shanmen.platform.testing.model.gateway import POLICY, Call, Gateway, Operation
+from shanmen.platform.testing.model.ledger import ORDER_NO
 from shanmen.platform.testing.model.orders import Orders
 from shanmen.platform.testing.model.payments import Part, Terms
-from shanmen.platform.testing.model.settlement import ORDER_NO, Books
+from shanmen.platform.testing.model.settlement import Books
 from shanmen.platform.testing.model.stillclock import StillClock
 from shanmen.settlement.domain.statuses import Settlement
 from shanmen.settlement.domain.work import ManualAction, WorkFamily

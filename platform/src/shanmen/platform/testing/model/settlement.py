@@ -1,10 +1,10 @@
 """Settlement by its facts: the ledger of real postings, payouts, refunds and the work list."""
 
 from dataclasses import dataclass, field
-from typing import Final
 
 from shanmen.common.clock import Clock
 from shanmen.common.errors import NotYet
+from shanmen.platform.testing.model.ledger import CHANNEL, ORDER_NO, Ledger
 from shanmen.platform.testing.model.payments import (
     Contradiction,
     Listeners,
@@ -16,17 +16,11 @@ from shanmen.platform.testing.model.payments import (
 from shanmen.settlement.domain.ledger import (
     OWNER,
     SUSPENSE,
-    Posting,
-    balance_fen,
     posting_for_admission,
-    posting_for_debit,
     posting_for_forfeit,
     posting_for_owner,
     posting_for_payout,
-    posting_for_payout_outside,
     posting_for_refund,
-    posting_for_refund_outside,
-    posting_for_unexplained,
 )
 from shanmen.settlement.domain.outcomes import kind_when_stuck
 from shanmen.settlement.domain.refunds import fee_shares_fen
@@ -46,9 +40,6 @@ from shanmen.settlement.domain.work import (
     WorkKind,
 )
 
-CHANNEL: Final = "alipay"
-ORDER_NO: Final = "ord_1"
-
 
 @dataclass
 class Books:
@@ -63,9 +54,12 @@ class Books:
     parts: dict[str, Part] = field(default_factory=dict)
     payouts: dict[str, Payout] = field(default_factory=dict)
     refunds: dict[str, Refund] = field(default_factory=dict)
-    postings: dict[str, Posting] = field(default_factory=dict)
     work: dict[tuple[WorkFamily, str], WorkKind] = field(default_factory=dict)
     top_ups: int = 0
+    ledger: Ledger = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.ledger = Ledger(self.clock)
 
     # ── what orders and verification tell ───────────────────────────────────────────────────────
 
@@ -74,7 +68,7 @@ class Books:
         if self.debit not in {None, number} or number in self.orphans:
             raise Contradiction(f"{number} pays, and {self.debit} did")
         self.debit = number
-        self._post_debit(number, self.terms.price_fen, self.terms.fee_fen)
+        self.ledger.debit(number, self.terms.price_fen, self.terms.fee_fen)
         self.work.pop((WorkFamily.DEBIT, ORDER_NO), None)
 
     def take_on_orphan(self, number: str) -> None:
@@ -83,7 +77,7 @@ class Books:
             raise Contradiction(f"{number} is known")
         self.orphans[number] = False
         whole_fen = self.terms.price_fen + self.terms.fee_fen
-        self._post_debit(number, whole_fen, 0)
+        self.ledger.debit(number, whole_fen, 0)
         self._ask_for_refund(None, number, whole_fen, 0)
 
     def list_parked_debit(self, outcome: str) -> None:
@@ -109,7 +103,7 @@ class Books:
         if part.is_lapsed or part.is_used or part.status is not Settlement.PENDING:
             raise Contradiction(f"{key} is used, and was over")
         part.is_used = True
-        self._post(
+        self.ledger.post(
             posting_for_admission(
                 entitlement_id=key,
                 order_no=ORDER_NO,
@@ -136,7 +130,7 @@ class Books:
             return
         self._change_part(part, Settlement.FORFEITED)
         if part.part_fen > 0:
-            self._post(
+            self.ledger.post(
                 posting_for_forfeit(
                     entitlement_id=key,
                     order_no=ORDER_NO,
@@ -193,7 +187,7 @@ class Books:
     def top_up(self, amount_fen: int) -> None:
         """The owner moved money into the channel account."""
         self.top_ups += 1
-        self._post(
+        self.ledger.post(
             posting_for_owner(
                 movement_id=str(self.top_ups),
                 channel=CHANNEL,
@@ -202,17 +196,6 @@ class Books:
                 occurred_at=self.clock.now(),
             )
         )
-
-    def balance_fen(self, account: str) -> int:
-        """What an account holds."""
-        entries = [
-            entry
-            for posting in self.postings.values()
-            for entry in posting.entries
-            if entry.account == account
-        ]
-        debit_fen = sum(entry.debit_fen for entry in entries)
-        return balance_fen(account, debit_fen, sum(entry.credit_fen for entry in entries))
 
     # ── payouts ─────────────────────────────────────────────────────────────────────────────────
 
@@ -230,7 +213,7 @@ class Books:
         part = self.parts[payout.key]
         if not (payout.live and self._change_part(part, Settlement.SETTLED)):
             raise Contradiction(f"{payout.number} is not what the channel paid")
-        self._post(
+        self.ledger.post(
             posting_for_payout(
                 payout_id=payout.number,
                 order_no=ORDER_NO,
@@ -248,7 +231,7 @@ class Books:
             payout.status = PayoutStatus.REQUESTED
             self.tell.resume_requested(number)
             return True
-        if not self._is_refused(payout) or self._is_unexplained(number):
+        if not self._is_refused(payout) or self.ledger.is_unexplained(number):
             return False
         payout.live = False
         self._pay_out(payout.key, payout.amount_fen)
@@ -282,7 +265,7 @@ class Books:
                 self._suspect(refund.number, amount_fen, WorkKind.REFUND_REFUSED)
             return
         refund.status = RefundPaymentStatus.REFUNDED
-        self._post(
+        self.ledger.post(
             posting_for_refund(
                 refund_id=refund.number,
                 order_no=ORDER_NO,
@@ -301,7 +284,7 @@ class Books:
             refund.status = RefundPaymentStatus.REQUESTED
             self.tell.resume_requested(number)
             return True
-        if not self._is_refused(refund) or self._is_unexplained(number):
+        if not self._is_refused(refund) or self.ledger.is_unexplained(number):
             return False
         refund.live = False
         self._ask_for_refund(refund.key, refund.debit, refund.part_fen, refund.fee_fen)
@@ -340,37 +323,22 @@ class Books:
         return True
 
     def _settle_outside(self, family: WorkFamily, number: str) -> bool:
-        now = self.clock.now()
-        payer = SUSPENSE if self._is_unexplained(number) else OWNER
+        payer = SUSPENSE if self.ledger.is_unexplained(number) else OWNER
         if family is WorkFamily.PAYOUT:
             payout = self.payouts[number]
             part = self.parts[payout.key]
             if not self._is_refused(payout):
                 return False
             self._change_part(part, Settlement.SETTLED)
-            self._post(
-                posting_for_payout_outside(
-                    payout_id=number,
-                    order_no=ORDER_NO,
-                    spot_id=part.spot_id,
-                    amount_fen=payout.amount_fen,
-                    paid_from=payer,
-                    occurred_at=now,
-                )
+            self.ledger.payout_outside(
+                number, spot_id=part.spot_id, amount_fen=payout.amount_fen, paid_from=payer
             )
         else:
             refund = self.refunds[number]
             if not self._is_refused(refund):
                 return False
-            self._post(
-                posting_for_refund_outside(
-                    refund_id=number,
-                    order_no=ORDER_NO,
-                    part_fen=refund.part_fen,
-                    fee_fen=refund.fee_fen,
-                    paid_from=payer,
-                    occurred_at=now,
-                )
+            self.ledger.refund_outside(
+                number, part_fen=refund.part_fen, fee_fen=refund.fee_fen, paid_from=payer
             )
             self._give_back(refund)
         self.work.pop((family, number), None)
@@ -398,19 +366,8 @@ class Books:
         return payment.live and self.parts[payment.key or ""].status not in paid
 
     def _suspect(self, number: str, amount_fen: int, kind: WorkKind) -> None:
-        self._post(
-            posting_for_unexplained(
-                operation_id=number,
-                order_no=ORDER_NO,
-                channel=CHANNEL,
-                amount_fen=amount_fen,
-                occurred_at=self.clock.now(),
-            )
-        )
+        self.ledger.unexplained(number, amount_fen)
         self.work[kind.family, number] = kind
-
-    def _is_unexplained(self, number: str) -> bool:
-        return f"unexplained:{number}" in self.postings
 
     def _family(self, number: str) -> WorkFamily:
         if number in self.payouts:
@@ -431,18 +388,3 @@ class Books:
         part.status = target
         self.tell.settlement_changed(part.key, target)
         return True
-
-    def _post_debit(self, number: str, price_fen: int, fee_fen: int) -> None:
-        self._post(
-            posting_for_debit(
-                operation_id=number,
-                order_no=ORDER_NO,
-                channel=CHANNEL,
-                price_fen=price_fen,
-                fee_fen=fee_fen,
-                occurred_at=self.clock.now(),
-            )
-        )
-
-    def _post(self, posting: Posting) -> None:
-        self.postings.setdefault(posting.key, posting)
