@@ -1,11 +1,16 @@
 """A client of the public API, as a distributor's or a spot's engineer would write one."""
 
+import asyncio
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import httpx
 
 from shanmen.common.ids import new_id
+
+
+PATIENCE: Final = 5
+REPEAT_AFTER_S: Final = 0.5
 
 
 class ApiRefusal(Exception):
@@ -23,7 +28,10 @@ class ApiRefusal(Exception):
 
 
 class ApiClient:
-    """Calls the API as one principal. Every POST carries an Idempotency-Key of its own."""
+    """Calls the API as one principal. Every POST carries an Idempotency-Key of its own.
+
+    A call that nobody could take (503) is repeated with the same key, a few times.
+    """
 
     def __init__(self, client: httpx.AsyncClient, base_url: str, token: str) -> None:
         self._client = client
@@ -50,13 +58,17 @@ class ApiClient:
     async def _call(
         self, verb: str, path: str, *, headers: Mapping[str, str] | None = None, **more: Any
     ) -> Any:
-        answer = await self._client.request(
-            verb,
-            f"{self._base_url}{path}",
-            headers={**self._headers, **(headers or {})},
-            timeout=40,
-            **more,
-        )
+        for _ in range(PATIENCE):
+            answer = await self._client.request(
+                verb,
+                f"{self._base_url}{path}",
+                headers={**self._headers, **(headers or {})},
+                timeout=40,
+                **more,
+            )
+            if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+                break
+            await asyncio.sleep(REPEAT_AFTER_S)
         if answer.is_error:
             raise ApiRefusal(answer.status_code, answer.json())
         return answer.json()

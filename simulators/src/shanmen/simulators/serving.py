@@ -40,6 +40,8 @@ def build_server(app: ASGIApp, host: str, port: int) -> uvicorn.Server:
             access_log=False,
             log_config=None,
             timeout_graceful_shutdown=_STOP_GRACE_S,
+            # Longer than clients keep idle connections: else both may use and close one at once.
+            timeout_keep_alive=30,
         )
     )
 
