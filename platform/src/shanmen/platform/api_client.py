@@ -8,7 +8,6 @@ import httpx
 
 from shanmen.common.ids import new_id
 
-
 PATIENCE: Final = 5
 REPEAT_AFTER_S: Final = 0.5
 
@@ -58,17 +57,16 @@ class ApiClient:
     async def _call(
         self, verb: str, path: str, *, headers: Mapping[str, str] | None = None, **more: Any
     ) -> Any:
+        more["headers"] = {**self._headers, **(headers or {})}
+        answer = await self._send(verb, path, **more)
         for _ in range(PATIENCE):
-            answer = await self._client.request(
-                verb,
-                f"{self._base_url}{path}",
-                headers={**self._headers, **(headers or {})},
-                timeout=40,
-                **more,
-            )
             if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
                 break
             await asyncio.sleep(REPEAT_AFTER_S)
+            answer = await self._send(verb, path, **more)
         if answer.is_error:
             raise ApiRefusal(answer.status_code, answer.json())
         return answer.json()
+
+    async def _send(self, verb: str, path: str, **more: Any) -> httpx.Response:
+        return await self._client.request(verb, f"{self._base_url}{path}", timeout=40, **more)
