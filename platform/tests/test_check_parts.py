@@ -8,7 +8,7 @@ import pytest
 from shanmen.platform.checks.control import private_kinds
 from shanmen.platform.checks.findings import SHOWN, Finding, Report, Tally
 from shanmen.platform.checks.invariants import together
-from shanmen.platform.checks.view import AlipayRows, View
+from shanmen.platform.checks.view import ChannelRows, View
 
 KNOWN = frozenset({"2088000000000201", "13800138000"})
 
@@ -18,9 +18,9 @@ class Shelf:
 
     def __init__(self, **books: list[str]) -> None:
         self._books = books
-        self.sources = {name: AlipayRows(name, "key") for name in books}
+        self.sources = {name: ChannelRows("alipay", name, "key") for name in books}
 
-    async def rows(self, source: AlipayRows) -> AsyncIterator[Mapping[str, Any]]:
+    async def rows(self, source: ChannelRows) -> AsyncIterator[Mapping[str, Any]]:
         """The rows of one book."""
         for key in self._books[source.path]:
             yield {"key": key, "book": source.path}

@@ -10,9 +10,10 @@ import pytest
 from alipay import AliPay
 from alipay.exceptions import AliPayValidationError
 
-from shanmen.simulators.alipay.faults import CALL_KINDS, NOTIFICATION_KINDS
+from shanmen.simulators.alipay.faults import CALL_KINDS
 from shanmen.simulators.alipay.settings import Settings
 from shanmen.simulators.alipay.signing import notification_content, verify
+from shanmen.simulators.postbox import NOTIFICATION_KINDS
 from shanmen.simulators.testing.merchant import DISTRIBUTOR, PLATFORM, SPOT, Merchant, payment
 from shanmen.simulators.testing.receiver import Receiver
 

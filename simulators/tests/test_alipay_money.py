@@ -8,13 +8,17 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shanmen.simulators import fault_orders, faults
 from shanmen.simulators.alipay import books as books_module
-from shanmen.simulators.alipay import enrolment, execution, fault_orders, faults, notices
-from shanmen.simulators.alipay.books import Books
+from shanmen.simulators.alipay import enrolment, execution, notices
+from shanmen.simulators.alipay.admin import CATALOGUE
 from shanmen.simulators.alipay.execution import find_app, perform, run_overdue
+from shanmen.simulators.alipay.faults import CALL_KINDS
 from shanmen.simulators.alipay.methods.call import Call
 from shanmen.simulators.alipay.methods.table import METHODS
 from shanmen.simulators.alipay.signing import SigningKey
+from shanmen.simulators.books import Books
+from shanmen.simulators.enrolment import plant
 from shanmen.simulators.testing.merchant import APP_ID, PLATFORM, payment, payout, seed
 
 _OPENING_FEN = 100_000
@@ -63,7 +67,7 @@ _CALLS = st.one_of(
 )
 _FAULTS = st.builds(
     lambda kind, delay_ms: Step("fault", {"kind": kind, "times": 1, "delay_ms": delay_ms}),
-    st.sampled_from(sorted(faults.CALL_KINDS)),
+    st.sampled_from(sorted(CALL_KINDS)),
     st.sampled_from([0, 50, 5_000]),
 )
 _STEPS = st.lists(
@@ -80,7 +84,7 @@ class World:
         for module in (books_module, notices, faults, execution):
             self._connection.executescript(module.SCHEMA)
         self._now_ms = 1_790_000_000_000
-        enrolment.plant(self.books(), seed(public_key_pem))
+        plant(self.books(), seed(public_key_pem), enrolment.SECTIONS)
 
     def books(self) -> Books:
         """The books at this moment."""
@@ -94,7 +98,7 @@ class World:
             self._now_ms += 1_000
             run_overdue(self.books())
         elif step.method == "fault":
-            fault_orders.order_fault(books, step.content)
+            fault_orders.order_fault(books, step.content, CATALOGUE)
         else:
             app = find_app(books, APP_ID)
             assert app is not None

@@ -1,6 +1,6 @@
 """A catalog on a database of its own, with short ways to fill it and to look into it."""
 
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any, Final
 
@@ -8,14 +8,21 @@ import httpx
 import pytest
 from sqlalchemy import Table, select
 
-from shanmen.catalog import queries
-from shanmen.catalog.domain import SCOPES, AccountRole
+from shanmen.catalog.domain import SCOPES, AccountRole, ProductStatus
 from shanmen.catalog.events import SUBSCRIPTIONS
 from shanmen.catalog.main import SERVICE
 from shanmen.catalog.ports import CatalogContext
-from shanmen.catalog.schemas import NewAccount, NewDistributor, NewProduct, NewSpot
+from shanmen.catalog.queries import pool as queries
+from shanmen.catalog.schemas import (
+    CombinedTerms,
+    ConsentAnswer,
+    NewAccount,
+    NewDistributor,
+    NewProduct,
+    NewSpot,
+)
 from shanmen.catalog.tables import RESERVATIONS, STOCK
-from shanmen.catalog.usecases import parties, products
+from shanmen.catalog.usecases import consents, parties, publishing
 from shanmen.catalog.usecases.reservations import reserve_stock
 from shanmen.common.broker.protocol import Delivery, Fate
 from shanmen.common.clock import ManualClock
@@ -89,18 +96,51 @@ class Market:
         self, spot_id: str | None = None, *, total: int | None = 50, **given: Any
     ) -> str:
         """A product on sale; `total` is its stock on `DAY`, None for no calendar entry."""
-        spot_id = spot_id or await self.spot()
+        if "spots" not in given:
+            spot_id = spot_id or await self.spot()
+            given["spots"] = [{"spot_id": spot_id, "settle_fen": 8_000}]
         stock = [] if total is None else [{"visit_date": DAY, "total": total}]
         body: dict[str, Any] = {
             "name": "黄山一日票",
             "unit_price_fen": 10_000,
-            "spots": [{"spot_id": spot_id, "settle_fen": 8_000}],
             "stock": stock,
             "publish": True,
         }
         async with self.ctx.db.transaction() as tx:
             made = NewProduct.model_validate({**body, **given})
-            return (await products.create_product(tx, OPERATOR, made)).product_id
+            return (await publishing.create_product(tx, OPERATOR, made)).product_id
+
+    async def combined(
+        self, prices_fen: Mapping[str, int], *, sold: bool = True, **given: Any
+    ) -> str:
+        """A combined product of these spots, each owed its price; accepted by all and on sale."""
+        spots = [{"spot_id": spot, "settle_fen": fen} for spot, fen in prices_fen.items()]
+        usual = {"name": "黄山西递联票", "kind": "combined", "spots": spots, "publish": False}
+        product_id = await self.product(**{**usual, **given})
+        if sold:
+            for spot in prices_fen:
+                await self.answer(product_id, spot, "accept", version=1)
+            await self.change_status(product_id, ProductStatus.PUBLISHED)
+        return product_id
+
+    async def answer(self, product_id: str, spot_id: str, answer: str, **given: Any) -> None:
+        """A spot's answer to being part of a combined product."""
+        body = ConsentAnswer.model_validate({"answer": answer, **given})
+        async with self.ctx.db.transaction() as tx:
+            spot = principal("spot", spot_id)
+            await consents.answer_consent(tx, self.ctx, spot, product_id, body)
+
+    async def change_status(self, product_id: str, target: ProductStatus) -> None:
+        """The platform publishes or withdraws a product."""
+        async with self.ctx.db.transaction() as tx:
+            await publishing.change_status(tx, OPERATOR, product_id, target)
+
+    async def change_terms(self, product_id: str, **terms: Any) -> int:
+        """The platform changes a combined product; returns the version with the new terms."""
+        body = CombinedTerms.model_validate(terms)
+        async with self.ctx.db.transaction() as tx:
+            view = await publishing.change_terms(tx, OPERATOR, product_id, body)
+        return view.terms_version
 
     # what orders tells of it
 

@@ -1,13 +1,22 @@
 """A gateway on a database of its own: around a channel that says what the test tells it to, or
-around the Alipay simulator over HTTP."""
+around a simulator over HTTP."""
 
+import base64
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
 
 from shanmen.common.app import create_app
 from shanmen.common.clock import SystemClock
@@ -19,6 +28,8 @@ from shanmen.gateway_adapters.main import SERVICE
 from shanmen.gateway_adapters.providers.alipay.provider import AlipayProvider
 from shanmen.gateway_adapters.providers.alipay.settings import AlipaySettings
 from shanmen.gateway_adapters.providers.base import Counterparty
+from shanmen.gateway_adapters.providers.huijinbao.provider import HuijinbaoProvider
+from shanmen.gateway_adapters.providers.huijinbao.settings import HuijinbaoSettings
 from shanmen.gateway_adapters.testing import (
     Desk,
     KnownAccounts,
@@ -26,8 +37,11 @@ from shanmen.gateway_adapters.testing import (
     open_desk,
 )
 from shanmen.simulators.alipay.app import create_app as create_simulator
-from shanmen.simulators.alipay.settings import Settings
-from shanmen.simulators.alipay.signing import SigningKey
+from shanmen.simulators.huijinbao.app import create_app as create_huijinbao
+from shanmen.simulators.settings import Settings
+from shanmen.simulators.signing import SigningKey
+from shanmen.simulators.testing import huijinbao_merchant
+from shanmen.simulators.testing.huijinbao_merchant import HuijinbaoMerchant
 from shanmen.simulators.testing.merchant import (
     AGREEMENT,
     APP_ID,
@@ -37,6 +51,11 @@ from shanmen.simulators.testing.merchant import (
     seed,
 )
 from shanmen.simulators.testing.servers import served
+
+SealAs = Callable[..., bytes]
+"""`seal(method, data, nonce=…, **marks)`: an envelope as Huijinbao would sign it."""
+
+OpenHuijinbao = Callable[..., HuijinbaoProvider]
 
 QUICK = {
     "query_delays_s": (0.02, 0.04, 0.08),
@@ -140,6 +159,144 @@ async def alipay_desk(
     for provider in opened:
         await provider.aclose()
     (await simulator.http.delete("/admin/faults")).raise_for_status()
+
+
+@pytest.fixture(scope="session")
+def huijinbao_keys() -> Mapping[str, rsa.RSAPrivateKey]:
+    """Our key, and Huijinbao's old and new one."""
+    names = ("ours", "h1", "h2")
+    return {name: rsa.generate_private_key(public_exponent=65537, key_size=2048) for name in names}
+
+
+@pytest.fixture
+def huijinbao_values(huijinbao_keys: Mapping[str, rsa.RSAPrivateKey]) -> dict[str, Any]:
+    """The settings of the Huijinbao channel, as they would be written down."""
+    ours = huijinbao_keys["ours"].private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    theirs = {
+        name: huijinbao_keys[name]
+        .public_key()
+        .public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+        .decode()
+        for name in ("h1", "h2")
+    }
+    return {
+        "base_url": "http://huijinbao.example",
+        "merchant_id": "M100000001",
+        "key_id": "k1",
+        "private_key": ours.decode(),
+        "channel_public_keys": theirs,
+        "platform_cst_no": "6200000000000001",
+        "notify_url": "https://shanmen.example/notify/huijinbao",
+        "wealth_product_code": "HJB7D",
+        "read_timeout_s": 0.3,
+        "connect_timeout_s": 1,
+    }
+
+
+@pytest.fixture(scope="session")
+def huijinbao_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The simulator's folder, with the merchant's key in it."""
+    folder = tmp_path_factory.mktemp("huijinbao")
+    key = SigningKey.load_or_create(folder / "merchant_key.pem")
+    seed = huijinbao_merchant.seed(key.public_pem())
+    (folder / "seed.json").write_text(json.dumps(seed), "utf-8")
+    return folder
+
+
+@pytest.fixture(scope="session")
+async def huijinbao_simulator(huijinbao_folder: Path) -> AsyncIterator[HuijinbaoMerchant]:
+    """The simulator and its admin API; one for all tests, so that a test takes numbers and
+    products of its own."""
+    settings = Settings(
+        data_dir=huijinbao_folder, seed_file=huijinbao_folder / "seed.json", notify_scale=1e-6
+    )
+    async with (
+        served(create_huijinbao(settings)) as url,
+        httpx.AsyncClient(base_url=url, trust_env=False) as http,
+    ):
+        key = SigningKey.load_or_create(huijinbao_folder / "merchant_key.pem")
+        keys = (await http.get("/admin/public-keys")).json()["keys"]
+        yield HuijinbaoMerchant(http, key, keys)
+
+
+@pytest.fixture
+async def open_huijinbao(
+    huijinbao_simulator: HuijinbaoMerchant, huijinbao_folder: Path
+) -> AsyncIterator[OpenHuijinbao]:
+    """`open_huijinbao(notify_url=…, **values)`: a provider of the simulator.
+
+    What was ordered of the simulator in the test is called off at its end.
+    """
+    opened: list[HuijinbaoProvider] = []
+
+    def open_one(**changes: Any) -> HuijinbaoProvider:
+        values = {
+            "base_url": str(huijinbao_simulator.http.base_url),
+            "merchant_id": huijinbao_merchant.MERCHANT_ID,
+            "key_id": "k1",
+            "private_key": (huijinbao_folder / "merchant_key.pem").read_text("ascii"),
+            "channel_public_keys": huijinbao_simulator.channel_keys,
+            "platform_cst_no": huijinbao_merchant.PLATFORM,
+            "wealth_product_code": huijinbao_merchant.PRODUCT,
+            "read_timeout_s": 0.3,
+            **changes,
+        }
+        opened.append(HuijinbaoProvider(HuijinbaoSettings.model_validate(values), SystemClock()))
+        return opened[-1]
+
+    yield open_one
+    for provider in opened:
+        await provider.aclose()
+    (await huijinbao_simulator.http.delete("/admin/faults")).raise_for_status()
+
+
+@pytest.fixture
+async def huijinbao_desk(
+    open_database: OpenDatabase, tokens: FakeIntrospector, open_huijinbao: OpenHuijinbao
+) -> Callable[..., Desk]:
+    """`huijinbao_desk(notify_url=…, **settings)`: a gateway with quick delays around the
+    simulator."""
+    database = await open_database(SERVICE)
+    payer, receiver = huijinbao_merchant.DISTRIBUTOR, huijinbao_merchant.SPOT
+    accounts = KnownAccounts(
+        {
+            "acc_payer": Counterparty(payer, "经销商甲", huijinbao_merchant.AGREEMENT),
+            "acc_receiver": Counterparty(receiver, "景区乙"),
+        }
+    )
+
+    def open_around(notify_url: str | None = None, **settings: Any) -> Desk:
+        providers = {Channel.HUIJINBAO: open_huijinbao(notify_url=notify_url)}
+        return open_desk(database, tokens, providers, accounts, **{**QUICK, **settings})
+
+    return open_around
+
+
+@pytest.fixture(scope="session")
+def seal(huijinbao_keys: Mapping[str, rsa.RSAPrivateKey]) -> SealAs:
+    """Envelopes signed by Huijinbao, by another reading of the interface than the provider's."""
+
+    def sealed(method: str, data: str | Mapping[str, object], **changes: str) -> bytes:
+        signing_key = huijinbao_keys[changes.pop("signed_by", "h1")]
+        marks = {
+            "version": "2.0",
+            "merchant_id": "M100000001",
+            "sign_type": "RSA2",
+            "key_id": "h1",
+            "timestamp": "2026-11-21T04:30:00+08:00",
+            "nonce": "n1",
+            **changes,
+        }
+        body = data if isinstance(data, str) else json.dumps(data, ensure_ascii=False)
+        lines = (marks["merchant_id"], marks["timestamp"], marks["nonce"], method, body)
+        signature = signing_key.sign(
+            "\n".join(lines).encode(), padding.PKCS1v15(), hashes.SHA256()
+        )
+        marks["sign"] = base64.b64encode(signature).decode()
+        named = ",".join(f"{json.dumps(k)}:{json.dumps(v)}" for k, v in marks.items())
+        return f'{{"data":{body},{named}}}'.encode()
+
+    return sealed
 
 
 @pytest.fixture

@@ -68,6 +68,7 @@ OpenShop = Callable[["OrdersContext", "FakeStock"], Awaitable["Shop"]]
 class FakeStock:
     """Catalog's stock without catalog: as much as there is, at the price of the moment.
 
+    `terms_of` is what a spot's terms have of their own.
     `refusal` is answered to every order, `down` to every call; `loses_answers` sets the stock
     aside and says nothing. While `held_up` is not set, calls wait after stock was set aside.
     """
@@ -77,6 +78,7 @@ class FakeStock:
     fee_fen: int = 60
     payment_timeout_s: int = 1800
     spots: tuple[str, ...] = ("spt_1",)
+    terms_of: dict[str, dict[str, Any]] = field(default_factory=dict)
     real_name: RealNameRule = RealNameRule.NONE
     refund_rule: RefundRule = field(default_factory=RefundRule)
     payer: str = "acc_payer"
@@ -126,15 +128,18 @@ class FakeStock:
             valid_from=DAY,
             valid_until=DAY,
             spots=tuple(
-                SpotTerms(
-                    spot_id=spot_id,
-                    spot_name="黄山",
-                    time_zone="Asia/Shanghai",
-                    settle_fen=8_000,
-                    settlement_fee_fen=80,
-                    part_fen=self.price_fen // len(self.spots),
-                    offline_grace_s=3600,
-                    receive_account=account,
+                SpotTerms.model_validate(
+                    {
+                        "spot_id": spot_id,
+                        "spot_name": "黄山",
+                        "time_zone": "Asia/Shanghai",
+                        "settle_fen": 8_000,
+                        "settlement_fee_fen": 80,
+                        "part_fen": self.price_fen // len(self.spots),
+                        "offline_grace_s": 3600,
+                        "receive_account": account,
+                        **self.terms_of.get(spot_id, {}),
+                    }
                 )
                 for spot_id in self.spots
             ),

@@ -2,7 +2,7 @@
 
 import base64
 import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -92,6 +92,7 @@ def issued() -> Callable[..., TicketsIssued]:
     """`issued("tkt_1", …, spots=(…), …)`: the event of an order with these tickets.
 
     Entitlement ids are `<ticket>@<spot>`; by default valid from yesterday to tomorrow.
+    `terms_of` is what a spot's entitlements have of their own.
     """
     orders = itertools.count(1)
 
@@ -103,6 +104,7 @@ def issued() -> Callable[..., TicketsIssued]:
         valid_until: datetime | None = None,
         expires_at: datetime | None = None,
         order_no: str | None = None,
+        terms_of: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> TicketsIssued:
         now = datetime.now(UTC)
         account = AccountRef(account_id="acc_1", channel="alipay")
@@ -112,16 +114,19 @@ def issued() -> Callable[..., TicketsIssued]:
                 ticket_no=ticket_no,
                 activated=activated,
                 entitlements=tuple(
-                    IssuedEntitlement(
-                        entitlement_id=f"{ticket_no}@{spot}",
-                        spot_id=spot,
-                        part_fen=10_000,
-                        settle_fen=8_000,
-                        settlement_fee_fen=80,
-                        receive_account=account,
-                        valid_from=valid_from or now - DAY,
-                        valid_until=end,
-                        expires_at=expires_at or end,
+                    IssuedEntitlement.model_validate(
+                        {
+                            "entitlement_id": f"{ticket_no}@{spot}",
+                            "spot_id": spot,
+                            "part_fen": 10_000,
+                            "settle_fen": 8_000,
+                            "settlement_fee_fen": 80,
+                            "receive_account": account,
+                            "valid_from": valid_from or now - DAY,
+                            "valid_until": end,
+                            "expires_at": expires_at or end,
+                            **(terms_of or {}).get(spot, {}),
+                        }
                     )
                     for spot in spots
                 ),

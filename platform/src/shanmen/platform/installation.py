@@ -38,11 +38,15 @@ PORT_VARIABLES: Final[Mapping[str, str]] = {
     "verification": "SHANMEN_VERIFICATION_PORT",
     "gateway-adapters": "SHANMEN_GATEWAY_PORT",
     "alipay": "SHANMEN_ALIPAY_PORT",
+    "huijinbao": "SHANMEN_HUIJINBAO_PORT",
     "sms": "SHANMEN_SMS_PORT",
 }
 
 ALIPAY_APP_ID: Final = "2021000000000001"
 ALIPAY_PLATFORM_ACCOUNT: Final = "2088000000000001"
+HUIJINBAO_MERCHANT: Final = "M100000001"
+HUIJINBAO_PLATFORM_ACCOUNT: Final = "6200000000000001"
+HUIJINBAO_KEY_ID: Final = "k1"
 OPERATIONS_PHONE: Final = "13800000000"
 TICKET_KEY_ID: Final = "k1"
 
@@ -53,6 +57,14 @@ LOCAL_POLICY: Final[Mapping[str, Any]] = {
     "attempt_lease_s": 9.0,
     "operate_poll_s": 0.2,
 }
+
+
+@dataclass(frozen=True)
+class ChannelKeys:
+    """The keys that the channels' answers are verified with: Alipay's, Huijinbao's by key id."""
+
+    alipay: str
+    huijinbao: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -98,15 +110,15 @@ class Installation:
         """A service's own token at catalog."""
         return f"shs_{self.state.secret(f'token-{service}')}"
 
-    def values(self, service: str, *, alipay_public_key: str) -> dict[str, Any]:
+    def values(self, service: str, *, keys: ChannelKeys) -> dict[str, Any]:
         """The settings of one service, by field name; SHANMEN_OVERRIDES has the last word.
 
         Raises BadOverrides.
         """
-        values = self._values(service, alipay_public_key)
+        values = self._values(service, keys)
         return overridden(values, overrides_from_environment().get(service, {}))
 
-    def _values(self, service: str, alipay_public_key: str) -> dict[str, Any]:
+    def _values(self, service: str, keys: ChannelKeys) -> dict[str, Any]:
         values: dict[str, Any] = {
             "database_url": self.database_url(service),
             "amqp_url": self.amqp_url,
@@ -124,19 +136,19 @@ class Installation:
         own: dict[str, Callable[[], dict[str, Any]]] = {
             "orders": self._orders_values,
             "verification": self._verification_values,
-            "gateway-adapters": lambda: self._gateway_values(alipay_public_key),
+            "gateway-adapters": lambda: self._gateway_values(keys),
         }
         return {**values, **(own[service]() if service in own else {})}
 
-    def settings(self, service: Service[Any, Any], *, alipay_public_key: str) -> ServiceSettings:
+    def settings(self, service: Service[Any, Any], *, keys: ChannelKeys) -> ServiceSettings:
         """A service's settings, for running it in this process."""
-        values = self.values(service.name, alipay_public_key=alipay_public_key)
+        values = self.values(service.name, keys=keys)
         settings: ServiceSettings = service.settings(**values)
         return settings
 
-    def environment(self, service: str, *, alipay_public_key: str) -> dict[str, str]:
+    def environment(self, service: str, *, keys: ChannelKeys) -> dict[str, str]:
         """A service's settings as environment variables, for a process of its own."""
-        values = self.values(service, alipay_public_key=alipay_public_key)
+        values = self.values(service, keys=keys)
         return {
             name.upper(): value if isinstance(value, str) else json.dumps(value)
             for name, value in values.items()
@@ -148,7 +160,14 @@ class Installation:
 
     def alipay_app_public_key(self) -> str:
         """The public half of the key that the platform signs its Alipay requests with."""
-        key = serialization.load_pem_private_key(self._alipay_app_key().encode(), password=None)
+        return self._public_key("alipay-app-key")
+
+    def huijinbao_merchant_public_key(self) -> str:
+        """The public half of the key that the platform signs its Huijinbao requests with."""
+        return self._public_key("huijinbao-merchant-key")
+
+    def _public_key(self, name: str) -> str:
+        key = serialization.load_pem_private_key(self._private_key(name).encode(), password=None)
         public = key.public_key().public_bytes(
             serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
         )
@@ -170,20 +189,32 @@ class Installation:
         encoded = base64.b64encode(public.public_bytes_raw()).decode()
         return {"ticket_public_keys": {TICKET_KEY_ID: encoded}}
 
-    def _gateway_values(self, alipay_public_key: str) -> dict[str, Any]:
+    def _gateway_values(self, keys: ChannelKeys) -> dict[str, Any]:
         alipay = {
             "gateway_url": f"{self.url('alipay')}/gateway.do",
             "app_id": ALIPAY_APP_ID,
-            "app_private_key": self._alipay_app_key(),
-            "alipay_public_key": alipay_public_key,
+            "app_private_key": self._private_key("alipay-app-key"),
+            "alipay_public_key": keys.alipay,
             "platform_user_id": ALIPAY_PLATFORM_ACCOUNT,
             "notify_url": f"{self.url('edge')}/notify/alipay",
             "connect_timeout_s": 2,
             "read_timeout_s": 5,
         }
         sms = {"url": f"{self.url('sms')}/sms/send", "secret": self.state.secret("sms-gateway")}
+        huijinbao = {
+            "base_url": self.url("huijinbao"),
+            "merchant_id": HUIJINBAO_MERCHANT,
+            "key_id": HUIJINBAO_KEY_ID,
+            "private_key": self._private_key("huijinbao-merchant-key"),
+            "channel_public_keys": dict(keys.huijinbao),
+            "platform_cst_no": HUIJINBAO_PLATFORM_ACCOUNT,
+            "notify_url": f"{self.url('edge')}/notify/huijinbao",
+            "connect_timeout_s": 2,
+            "read_timeout_s": 5,
+        }
         return {
             "alipay": alipay,
+            "huijinbao": huijinbao,
             "sms": sms,
             "operations_phone": OPERATIONS_PHONE,
             **LOCAL_POLICY,
@@ -192,8 +223,9 @@ class Installation:
     def _ticket_seed(self) -> bytes:
         return hashlib.sha256(self.state.secret("ticket-signing").encode()).digest()
 
-    def _alipay_app_key(self) -> str:
-        stored = self.state.read_json("alipay-app-key")
+    def _private_key(self, name: str) -> str:
+        """A key of this installation's own, made once."""
+        stored = self.state.read_json(name)
         if stored is None:
             key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
             pem = key.private_bytes(
@@ -202,7 +234,7 @@ class Installation:
                 serialization.NoEncryption(),
             )
             stored = {"private_key": pem.decode()}
-            self.state.write_json("alipay-app-key", stored)
+            self.state.write_json(name, stored)
         return str(stored["private_key"])
 
 

@@ -33,12 +33,13 @@ class Sample:
 
 @dataclass(frozen=True)
 class Trader:
-    """An account at the simulated Alipay that a party uses."""
+    """An account at a simulated channel that a party uses."""
 
     account_no: str
     name: str
     agreement_no: str | None = None
     opening_fen: int = 0
+    channel: str = "alipay"
 
 
 DISTRIBUTOR_ACCOUNT: Final = Trader(
@@ -67,8 +68,8 @@ async def _make_sample(installation: Installation, client: httpx.AsyncClient) ->
     base_url = installation.url("edge")
     token = await mint_operator_token(installation.database_url("catalog"), "sample operator")
     operator = ApiClient(client, base_url, token)
-    await open_alipay_account(client, installation, DISTRIBUTOR_ACCOUNT)
-    await open_alipay_account(client, installation, SPOT_ACCOUNT)
+    await open_account(client, installation, DISTRIBUTOR_ACCOUNT)
+    await open_account(client, installation, SPOT_ACCOUNT)
     spot = await operator.post("/v1/spots", {"name": SPOT_ACCOUNT.name, "settlement_fee_bps": 60})
     distributor = await operator.post(
         "/v1/distributors", {"name": DISTRIBUTOR_ACCOUNT.name, "transaction_fee_bps": 30}
@@ -110,11 +111,11 @@ async def mint(issuer: ApiClient, kind: str, party_id: str, label: str) -> str:
     return str(credential["token"])
 
 
-async def open_alipay_account(
+async def open_account(
     client: httpx.AsyncClient, installation: Installation, trader: Trader
 ) -> None:
-    """Open an account, with its withholding agreement, at the simulated Alipay."""
-    admin = f"{installation.url('alipay')}/admin"
+    """Open an account, with its withholding agreement, at its simulated channel."""
+    admin = f"{installation.url(trader.channel)}/admin"
     bodies: list[tuple[str, Mapping[str, Any]]] = [
         (
             "accounts",
@@ -137,7 +138,7 @@ def account_body(party_id: str, role: str, trader: Trader) -> dict[str, Any]:
     return {
         "party_id": party_id,
         "role": role,
-        "channel": "alipay",
+        "channel": trader.channel,
         "account_no": trader.account_no,
         "account_name": trader.name,
         "agreement_no": trader.agreement_no,

@@ -14,7 +14,12 @@ from typing import Final
 
 import httpx
 
-from shanmen.platform.installation import PORT_VARIABLES, Installation, ports_from_environment
+from shanmen.platform.installation import (
+    PORT_VARIABLES,
+    ChannelKeys,
+    Installation,
+    ports_from_environment,
+)
 from shanmen.platform.sample import Sample, ensure_sample
 from shanmen.platform.servers.errors import ServerFailed
 from shanmen.platform.servers.ports import require_free_port
@@ -89,9 +94,9 @@ class SeparateProcesses:
         if await declare_queues(installation.amqp_url):
             await asyncio.sleep(QUEUE_SETTLING_S)
         async with httpx.AsyncClient(trust_env=False, timeout=10) as client:
-            alipay_public_key = await SimulatedWorld(installation, client).start()
+            keys = await SimulatedWorld(installation, client).start()
             for name in self._processes:
-                self._ensure(name, alipay_public_key)
+                self._ensure(name, keys)
             for part in (*MODULES, "edge"):
                 await self._until_healthy(client, part)
             return await ensure_sample(installation, client)
@@ -126,7 +131,7 @@ class SeparateProcesses:
         """The number of one process, such as `orders-worker`."""
         return self._processes[name].pid
 
-    def _ensure(self, name: str, alipay_public_key: str) -> None:
+    def _ensure(self, name: str, keys: ChannelKeys) -> None:
         process = self._processes[name]
         if process.pid is not None:
             return
@@ -138,7 +143,7 @@ class SeparateProcesses:
         own = (
             self._edge_environment()
             if name == "edge"
-            else self.installation.environment(service, alipay_public_key=alipay_public_key)
+            else self.installation.environment(service, keys=keys)
         )
         process.start(
             [sys.executable, "-m", module, *([] if name == "edge" else [kind])],

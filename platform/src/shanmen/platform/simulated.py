@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from collections.abc import Mapping
 from typing import Final
 
 import httpx
@@ -9,13 +10,18 @@ import httpx
 from shanmen.platform.installation import (
     ALIPAY_APP_ID,
     ALIPAY_PLATFORM_ACCOUNT,
+    HUIJINBAO_KEY_ID,
+    HUIJINBAO_MERCHANT,
+    HUIJINBAO_PLATFORM_ACCOUNT,
     PORT_VARIABLES,
+    ChannelKeys,
     Installation,
 )
 from shanmen.platform.servers.errors import ServerFailed
 from shanmen.platform.servers.ports import require_free_port
 from shanmen.platform.servers.process import ManagedProcess
 
+SIMULATORS: Final = ("alipay", "huijinbao", "sms")
 _READY_TIMEOUT_S: Final = 20.0
 
 
@@ -27,10 +33,10 @@ class SimulatedWorld:
         self._client = client
         self._folder = f"simulators-{installation.mode}"
         folder = installation.state.directory(self._folder)
-        self._processes = {name: ManagedProcess(folder, name) for name in ("alipay", "sms")}
+        self._processes = {name: ManagedProcess(folder, name) for name in SIMULATORS}
 
-    async def start(self) -> str:
-        """Start the simulators; returns the key that Alipay's answers are verified with.
+    async def start(self) -> ChannelKeys:
+        """Start the simulators; returns the keys that their answers are verified with.
 
         One that runs already is left alone. Raises PortTaken, ServerFailed.
         """
@@ -40,18 +46,21 @@ class SimulatedWorld:
                 self._launch(name, process)
         for name in self._processes:
             await self._until_ready(name)
-        await self._introduce_platform()
-        answer = await self._client.get(f"{self._alipay}/admin/public-key")
-        return answer.raise_for_status().text
+        await self._introduce_to_alipay()
+        await self._introduce_to_huijinbao()
+        alipay = await self._client.get(self._admin("alipay", "public-key"))
+        huijinbao = await self._client.get(self._admin("huijinbao", "public-keys"))
+        return ChannelKeys(
+            alipay.raise_for_status().text, huijinbao.raise_for_status().json()["keys"]
+        )
 
     async def stop(self) -> None:
         """Stop the simulators."""
         for process in self._processes.values():
             await asyncio.to_thread(process.stop)
 
-    @property
-    def _alipay(self) -> str:
-        return self._installation.url("alipay")
+    def _admin(self, simulator: str, path: str) -> str:
+        return f"{self._installation.url(simulator)}/admin/{path}"
 
     def _launch(self, name: str, process: ManagedProcess) -> None:
         state, port = self._installation.state, self._installation.ports[name]
@@ -78,7 +87,7 @@ class SimulatedWorld:
         failure: ServerFailed = self._processes[name].failure(f"The {name} simulator is not up.")
         raise failure
 
-    async def _introduce_platform(self) -> None:
+    async def _introduce_to_alipay(self) -> None:
         """Give the platform its account and its application at Alipay."""
         account = {
             "account_no": ALIPAY_PLATFORM_ACCOUNT,
@@ -91,6 +100,20 @@ class SimulatedWorld:
             "public_key_pem": self._installation.alipay_app_public_key(),
             "gateway_notify_url": f"{self._installation.url('edge')}/notify/alipay",
         }
-        for path, body in (("accounts", account), ("apps", app)):
-            answer = await self._client.post(f"{self._alipay}/admin/{path}", json=body)
+        await self._post("alipay", {"accounts": account, "apps": app})
+
+    async def _introduce_to_huijinbao(self) -> None:
+        """Give the platform its account and its merchant number at Huijinbao."""
+        account = {"account_no": HUIJINBAO_PLATFORM_ACCOUNT, "name": "山门电子票务平台"}
+        merchant = {
+            "merchant_id": HUIJINBAO_MERCHANT,
+            "account_no": HUIJINBAO_PLATFORM_ACCOUNT,
+            "keys": {HUIJINBAO_KEY_ID: self._installation.huijinbao_merchant_public_key()},
+            "notify_url": f"{self._installation.url('edge')}/notify/huijinbao",
+        }
+        await self._post("huijinbao", {"accounts": account, "merchants": merchant})
+
+    async def _post(self, simulator: str, bodies: Mapping[str, Mapping[str, object]]) -> None:
+        for path, body in bodies.items():
+            answer = await self._client.post(self._admin(simulator, path), json=body)
             answer.raise_for_status()

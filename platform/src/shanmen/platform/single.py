@@ -19,6 +19,7 @@ from shanmen.platform.edge import Edge
 from shanmen.platform.installation import (
     EVENTS,
     PORT_VARIABLES,
+    ChannelKeys,
     Installation,
     ports_from_environment,
 )
@@ -68,8 +69,8 @@ async def single_process(stop: asyncio.Event) -> AsyncIterator[Platform]:
         client = await stack.enter_async_context(httpx.AsyncClient(trust_env=False, timeout=10))
         world = SimulatedWorld(installation, client)
         stack.push_async_callback(world.stop)
-        alipay_public_key = await world.start()
-        await _serve(stack, installation, alipay_public_key, stop)
+        keys = await world.start()
+        await _serve(stack, installation, keys, stop)
         sample = await ensure_sample(installation, client)
         yield Platform(installation, sample)
 
@@ -85,7 +86,7 @@ async def _postgres(stack: AsyncExitStack, state: StateDir) -> PostgresAccess:
 
 
 async def _serve(
-    stack: AsyncExitStack, installation: Installation, alipay_public_key: str, stop: asyncio.Event
+    stack: AsyncExitStack, installation: Installation, keys: ChannelKeys, stop: asyncio.Event
 ) -> None:
     """Open the services, start their background work, and listen."""
     events = Database(installation.database_url(EVENTS), application_name="shanmen-events")
@@ -96,7 +97,7 @@ async def _serve(
         await stack.enter_async_context(
             open_service(
                 service,
-                installation.settings(service, alipay_public_key=alipay_public_key),
+                installation.settings(service, keys=keys),
                 transport,
                 open_clock(str(shift_file(installation.state))),
             )

@@ -35,6 +35,8 @@ ROUTES = [
     ("GET", "/v1/products", "catalog:read"),
     ("GET", "/v1/products/{product_id}", "catalog:read"),
     ("PUT", "/v1/products/{product_id}/stock", "catalog:write"),
+    ("PUT", "/v1/products/{product_id}/terms", "catalog:write"),
+    ("POST", "/v1/products/{product_id}/consents", "catalog:write"),
     ("POST", "/v1/products/{product_id}/publish", "catalog:write"),
     ("POST", "/v1/products/{product_id}/withdraw", "catalog:write"),
     ("GET", "/v1/availability", "catalog:read"),

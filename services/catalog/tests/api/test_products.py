@@ -39,7 +39,7 @@ async def test_a_spot_publishes_its_own_ticket(
         "status": "published",
         "unit_price_fen": 10_000,
         "currency": "CNY",
-        "spots": [{"spot_id": spot, "name": "黄山", "settle_fen": 10_000}],
+        "spots": [{"spot_id": spot, "name": "黄山", "settle_fen": 10_000, "consent": None}],
         "visit_rule": "dated",
         "valid_days": 1,
         "valid_from": None,
@@ -50,7 +50,10 @@ async def test_a_spot_publishes_its_own_ticket(
         "real_name": "none",
         "refund_rule": {"on_expiry": True, "before_visit": False, "refunds_fee": False},
         "payment_timeout_s": 1800,
+        "invests": False,
+        "allow_negative_margin": None,
         "version": 1,
+        "terms_version": 1,
     }
     assert (await client.get(f"/v1/products/{view['product_id']}", headers=own)).json() == view
 
@@ -71,20 +74,8 @@ BAD: list[tuple[str, dict[str, Any], int, str, str | None]] = [
     ("operator", {"spots": [("OWN", 10_001)]}, 422, "negative_margin", "body.spots"),
     ("operator", {"spots": [("OWN", -1)]}, 422, "invalid", "body.spots.0.settle_fen"),
     ("operator", {"spots": [("OWN", 1), ("OTHER", 1)]}, 422, "invalid", "body.spots"),
-    (
-        "operator",
-        {"kind": "combined", "spots": [("OWN", 1), ("OWN", 1)]},
-        422,
-        "invalid",
-        "body.spots",
-    ),
-    (
-        "operator",
-        {"kind": "combined", "spots": [("OWN", 1), ("OTHER", 1)]},
-        422,
-        "unsupported",
-        "body.kind",
-    ),
+    ("spot", {"invests": True}, 422, "invalid", "body.invests"),
+    ("spot", {"allow_negative_margin": True}, 422, "invalid", "body.allow_negative_margin"),
     ("spot", {"spots": [("OTHER", 1)]}, 422, "unknown_reference", "body.spots"),
     ("spot", {"spots": [("OWN", 10_001)]}, 422, "negative_margin", "body.spots"),
     ("spot", {"kind": "combined"}, 403, "not_yours", None),

@@ -1,6 +1,7 @@
 """The tables: migrations match them, and their constraints hold what must never happen."""
 
 import asyncio
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -9,7 +10,7 @@ from sqlalchemy import Table, insert, select, text
 from sqlalchemy.exc import IntegrityError
 
 from shanmen.catalog.main import SERVICE
-from shanmen.catalog.tables import ACCOUNTS, CREDENTIALS, PRODUCTS, STOCK
+from shanmen.catalog.tables import ACCOUNTS, CONSENTS, CREDENTIALS, PRODUCTS, STOCK
 from shanmen.common.db import Database
 from shanmen.common.migrate import alembic_config, check
 from shanmen.common.testing.databases import TemplateDatabases
@@ -60,6 +61,7 @@ async def test_operators_who_were_there_before_are_known_by_their_labels(
     await template_databases.drop(url)
 
 
+NOW: Final = datetime.now(UTC)
 IMPOSSIBLE: Final[list[tuple[Table, dict[str, Any], str]]] = [
     # a row that exists, and a second one that differs from it in this
     (ACCOUNTS, {"account_id": "acc_2", "is_default": False}, "accounts_same_twice"),
@@ -69,6 +71,23 @@ IMPOSSIBLE: Final[list[tuple[Table, dict[str, Any], str]]] = [
     (PRODUCTS, {"product_id": "prd_2", "unit_price_fen": 0}, "products_unit_price_fen_check"),
     (PRODUCTS, {"product_id": "prd_2", "visit_rule": "open"}, "products_open_validity_check"),
     (PRODUCTS, {"product_id": "prd_2", "status": "gone"}, "products_status_check"),
+    (PRODUCTS, {"product_id": "prd_2", "invests": True}, "products_of_combined_only_check"),
+    (
+        PRODUCTS,
+        {"product_id": "prd_2", "allow_negative_margin": True},
+        "products_of_combined_only_check",
+    ),
+    (PRODUCTS, {"product_id": "prd_2", "terms_version": 2}, "products_terms_version_check"),
+    (CONSENTS, {}, "consents_pkey"),
+    (CONSENTS, {"version": 2, "status": "accepted"}, "consents_answer_check"),
+    (CONSENTS, {"version": 2, "answered_by": "crd_1"}, "consents_answer_check"),
+    (
+        CONSENTS,
+        {"version": 2, "status": "agreed", "answered_at": NOW, "answered_by": "crd_1"},
+        "consents_status_check",
+    ),
+    (CONSENTS, {"version": 2, "settle_fen": -1}, "consents_settle_fen_check"),
+    (CONSENTS, {"version": 2, "spot_id": "spt_none"}, "consents_spot_id_fkey"),
     (STOCK, {"stock_id": "stk_2"}, "stock_entry"),
     (STOCK, {"stock_id": "stk_2", "slot": "上午", "sold": 51}, "stock_never_oversold_check"),
     (CREDENTIALS, {"credential_id": "crd_2"}, "credentials_token_hash_key"),
@@ -92,6 +111,7 @@ IMPOSSIBLE: Final[list[tuple[Table, dict[str, Any], str]]] = [
 async def test_what_cannot_be_stored(market: "Market") -> None:
     distributor = await market.distributor()
     await market.product(total=50)
+    await market.combined({await market.spot(): 1, await market.spot(): 1}, sold=False, total=None)
     async with market.ctx.db.transaction() as tx:
         await tx.execute(
             insert(CREDENTIALS).values(

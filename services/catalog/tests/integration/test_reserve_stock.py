@@ -9,7 +9,7 @@ from sqlalchemy import update
 
 from shanmen.catalog.domain import AccountRole, ProductStatus
 from shanmen.catalog.tables import PARTIES, PRODUCTS, RESERVATIONS
-from shanmen.catalog.usecases import products
+from shanmen.catalog.usecases import publishing
 from shanmen.common.testing.principals import principal
 from shanmen.contracts.catalog import ReservationResult, ReserveStock
 from shanmen.contracts.terms import AccountRef, RefundRule
@@ -165,7 +165,7 @@ async def test_a_withdrawn_product_is_not_sold(market: "Market", wanted: Wanted)
     product, distributor = await market.product(), await market.distributor()
     async with market.ctx.db.transaction() as tx:
         operator = principal("operator")
-        await products.change_status(tx, operator, product, ProductStatus.WITHDRAWN)
+        await publishing.change_status(tx, operator, product, ProductStatus.WITHDRAWN)
     assert await market.refusal(wanted("ord_1", distributor, product)) == (
         409,
         "sale_closed",

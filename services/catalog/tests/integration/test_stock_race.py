@@ -11,11 +11,11 @@ import pytest
 from sqlalchemy import insert, text, update
 from sqlalchemy.exc import IntegrityError
 
-from shanmen.catalog import queries
 from shanmen.catalog.ports import CatalogContext
+from shanmen.catalog.queries import pool as queries
 from shanmen.catalog.schemas import StockEntry
 from shanmen.catalog.tables import RESERVATIONS, STOCK
-from shanmen.catalog.usecases import products
+from shanmen.catalog.usecases import publishing
 from shanmen.catalog.usecases.reservations import reserve_stock
 from shanmen.common.batching import Batcher
 from shanmen.common.db import Database
@@ -138,7 +138,7 @@ async def test_lists_over_many_products_selling_and_closing_never_wait_in_a_circ
         for product in on_sale:
             entries = [StockEntry.model_validate({"visit_date": "2026-11-05", "total": 500})]
             async with market.ctx.db.transaction() as tx:
-                await products.set_stock(tx, principal("operator"), product, entries)
+                await publishing.set_stock(tx, principal("operator"), product, entries)
 
     await asyncio.gather(
         market.tell(*ends),
@@ -185,7 +185,7 @@ async def test_stock_is_set_in_the_order_in_which_reservations_lock(
 
     async def put(*some: StockEntry) -> None:
         async with market.ctx.db.transaction() as tx:
-            await products.set_stock(tx, operator, product, some)
+            await publishing.set_stock(tx, operator, product, some)
 
     for entry in entries:
         await put(entry)

@@ -6,11 +6,14 @@ from datetime import UTC, date, datetime
 import pytest
 
 from shanmen.catalog.domain import (
+    CONSENT,
     MINTABLE,
     PRODUCT,
     RESERVATION,
     SCOPES,
     SERVICE_SCOPES,
+    TERMS_MAY_CHANGE,
+    ConsentStatus,
     ProductStatus,
     ReservationStatus,
     VisitRule,
@@ -29,6 +32,12 @@ PRODUCT_TABLE = """
     draft       -        x          x
     published   -        -          x
     withdrawn   -        x          -
+"""
+CONSENT_TABLE = """
+              asked  accepted  withdrawn
+    asked       -       x          x
+    accepted    -       -          x
+    withdrawn   -       x          -
 """
 RESERVATION_TABLE = """
                 held  confirmed  sold  released
@@ -53,6 +62,11 @@ def test_product_machine(source: ProductStatus, target: ProductStatus) -> None:
     assert PRODUCT.allows(source, target) is cells(PRODUCT_TABLE)[source, target]
 
 
+@pytest.mark.parametrize(("source", "target"), [*itertools.product(ConsentStatus, ConsentStatus)])
+def test_consent_machine(source: ConsentStatus, target: ConsentStatus) -> None:
+    assert CONSENT.allows(source, target) is cells(CONSENT_TABLE)[source, target]
+
+
 @pytest.mark.parametrize(
     ("source", "target"), [*itertools.product(ReservationStatus, ReservationStatus)]
 )
@@ -60,8 +74,13 @@ def test_reservation_machine(source: ReservationStatus, target: ReservationStatu
     assert RESERVATION.allows(source, target) is cells(RESERVATION_TABLE)[source, target]
 
 
-def test_products_begin_as_drafts_and_reservations_as_held() -> None:
-    assert (PRODUCT.initial, RESERVATION.initial) == ("draft", "held")
+def test_products_begin_as_drafts_consents_as_asked_and_reservations_as_held() -> None:
+    assert (PRODUCT.initial, CONSENT.initial) == ("draft", "asked")
+    assert RESERVATION.initial == "held"
+
+
+def test_terms_change_only_while_a_product_is_not_on_sale() -> None:
+    assert {*ProductStatus} - TERMS_MAY_CHANGE == {ProductStatus.PUBLISHED}
 
 
 DATED = [

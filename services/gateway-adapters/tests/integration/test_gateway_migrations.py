@@ -14,6 +14,8 @@ from shanmen.gateway_adapters.tables import ATTEMPTS, OPERATIONS
 from shanmen.gateway_adapters.testing import Desk
 
 NOW: Final = datetime(2026, 11, 1, tzinfo=UTC)
+SUBSCRIBED: Final = {"kind": "subscribe", "channel": "huijinbao", "account_id": None}
+LIQUIDATED: Final = {**SUBSCRIBED, "kind": "liquidate", "amount_fen": 0}
 
 
 async def test_the_migrations_make_the_tables_of_the_code(fresh_database: FreshDatabase) -> None:
@@ -30,6 +32,18 @@ async def test_the_migrations_make_the_tables_of_the_code(fresh_database: FreshD
         ({"kind": "refund"}, "operations_refund_names_its_debit_check"),
         ({"original_operation_id": "deb_0"}, "operations_refund_names_its_debit_check"),
         ({"operation_id": "deb_1"}, "operations_pkey"),
+        ({"account_id": None}, "operations_wealth_is_the_platforms_own_check"),
+        ({"principal_fen": 1, "yield_fen": 1}, "operations_proceeds_check"),
+        ({**SUBSCRIBED, "channel": "alipay"}, "operations_wealth_is_huijinbaos_check"),
+        ({**SUBSCRIBED, "account_id": "a"}, "operations_wealth_is_the_platforms_own_check"),
+        ({**SUBSCRIBED, "amount_fen": 0}, "operations_amount_fen_check"),
+        ({**LIQUIDATED, "amount_fen": 1}, "operations_amount_fen_check"),
+        ({**LIQUIDATED, "principal_fen": 1}, "operations_proceeds_check"),
+        ({**LIQUIDATED, "principal_fen": 1, "yield_fen": -1}, "operations_proceeds_check"),
+        (
+            {**LIQUIDATED, "status": "succeeded", "finished_at": NOW},
+            "operations_liquidated_is_known_check",
+        ),
     ],
 )
 async def test_an_impossible_operation_is_refused(

@@ -70,10 +70,10 @@ async def test_an_instruction_says_what_was_requested(
     sent = {instruction.number: instruction for _, instruction in channel.calls}
     payer, payee = accounts.known["acc_payer"], accounts.known["acc_receiver"]
     assert sent == {
-        "deb_1": Instruction("deb_1", OperationKind.DEBIT, 10_000, payer, "门票"),
-        "pay_1": Instruction("pay_1", OperationKind.PAYOUT, 9_000, payee, "门票结算"),
+        "deb_1": Instruction("deb_1", OperationKind.DEBIT, 10_000, payer, "门票", "ord_1"),
+        "pay_1": Instruction("pay_1", OperationKind.PAYOUT, 9_000, payee, "门票结算", "spt_1"),
         "ref_1": Instruction(
-            "ref_1", OperationKind.REFUND, 1_000, payer, "退款", original_number="deb_1"
+            "ref_1", OperationKind.REFUND, 1_000, payer, "退款", "ord_1", "deb_1"
         ),
     }
 

@@ -101,6 +101,8 @@ async def test_success_is_told_with_its_money(desk: Desk, channel: ScriptedChann
             "channel": "alipay",
             "amount_fen": 10_000,
             "channel_ref": "2026112222001400001",
+            "principal_fen": None,
+            "yield_fen": None,
         },
     )
     assert finished_at == row.finished_at.isoformat().replace("+00:00", "Z")

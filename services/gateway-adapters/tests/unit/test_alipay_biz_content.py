@@ -13,10 +13,10 @@ from cryptography.hazmat.primitives.serialization import (
 
 from shanmen.gateway_adapters.domain.operations import OperationKind
 from shanmen.gateway_adapters.providers.alipay import biz_content
-from shanmen.gateway_adapters.providers.alipay.biz_content import InstructionUnfit
 from shanmen.gateway_adapters.providers.alipay.outcomes import Method
 from shanmen.gateway_adapters.providers.alipay.settings import AlipaySettings, TransferSceneReport
 from shanmen.gateway_adapters.providers.base import Counterparty, Instruction
+from shanmen.gateway_adapters.providers.calls import InstructionUnfit
 
 KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 SETTINGS = AlipaySettings.model_validate(

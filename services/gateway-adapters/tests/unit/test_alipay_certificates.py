@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from shanmen.gateway_adapters.providers.alipay import certificates
-from shanmen.gateway_adapters.providers.alipay.signing import UnusableKey
+from shanmen.gateway_adapters.providers.rsa2 import UnusableKey
 
 # The community SDK reads certificates through an interface that pyOpenSSL has deprecated.
 pytestmark = pytest.mark.filterwarnings("ignore:X509.get_issuer:DeprecationWarning")

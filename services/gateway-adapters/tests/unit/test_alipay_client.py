@@ -13,10 +13,11 @@ from cryptography.x509.oid import NameOID
 
 from shanmen.common.clock import SystemClock
 from shanmen.gateway_adapters.providers.alipay.certificates import certificate_sn
-from shanmen.gateway_adapters.providers.alipay.client import AlipayClient, AnswerUnverifiable
+from shanmen.gateway_adapters.providers.alipay.client import AlipayClient
 from shanmen.gateway_adapters.providers.alipay.outcomes import Method
 from shanmen.gateway_adapters.providers.alipay.settings import AlipaySettings
-from shanmen.gateway_adapters.providers.alipay.transport import RawAnswer, Timeout
+from shanmen.gateway_adapters.providers.calls import AnswerUnverifiable
+from shanmen.gateway_adapters.providers.transport import RawAnswer, Timeout
 
 OUR_KEY, FIRST_KEY, NEXT_KEY = (
     rsa.generate_private_key(public_exponent=65537, key_size=2048) for _ in range(3)

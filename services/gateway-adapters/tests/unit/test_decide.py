@@ -281,6 +281,9 @@ def test_only_debits_are_asked_about_for_ever(attempts: str, debit: str, other: 
         (OperationKind.DEBIT, debit),
         (OperationKind.PAYOUT, other),
         (OperationKind.REFUND, other),
+        (OperationKind.SUBSCRIBE, other),
+        (OperationKind.REDEEM, other),
+        (OperationKind.LIQUIDATE, other),
     ):
         assert written(decide(kind, history(attempts), POLICY, since=START)) == expected
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from shanmen.catalog.settings import CatalogSettings
 from shanmen.catalog.tables import PRODUCTS, RESERVATIONS, STOCK
 from shanmen.catalog.usecases.reservations import ask_about_unconfirmed
 from shanmen.common.app import create_app
+from shanmen.common.auth import Principal
 from shanmen.common.broker.protocol import DONE
 from shanmen.common.clock import ManualClock
 from shanmen.common.events import Message
@@ -183,6 +184,99 @@ async def test_a_price_that_changes_changes_no_order(town: Town) -> None:
     assert (await town.shop.view(before["order_no"]))["unit_price_fen"] == 12_345
     again = await town.shop.post("/v1/orders", town.body("A-1"))
     assert (again.status_code, again.json()) == (200, before)
+
+
+@dataclass
+class Combination:
+    """A combined product, its spots, and their way to answer whether they are part of it."""
+
+    product_id: str
+    spots: list[str]
+    answered: Callable[[str, str], Awaitable[None]]
+
+
+@pytest.fixture
+async def combined(town: Town, tokens: FakeIntrospector) -> AsyncIterator[Combination]:
+    """A combined product of two spots, on sale at the same catalog."""
+    operator = principal("operator", scopes=SCOPES["operator"])
+    async with httpx.AsyncClient(transport=town.wire, base_url="http://catalog") as client:
+
+        async def made(caller: Principal, path: str, **body: Any) -> dict[str, Any]:
+            headers = {"Authorization": f"Bearer {tokens.issue(caller)}"}
+            answer = await client.post(path, json=body, headers=headers)
+            assert answer.is_success, answer.text
+            view: dict[str, Any] = answer.json()
+            return view
+
+        spots = [
+            (await made(operator, "/v1/spots", name=name, settlement_fee_bps=100))["spot_id"]
+            for name in ("黄山", "西递")
+        ]
+        for number, spot in enumerate(spots):
+            account = {"channel": "huijinbao", "account_no": f"620000{number}"}
+            await made(
+                operator,
+                "/v1/accounts",
+                **{"party_id": spot, "role": "receive", "account_name": "公司", **account},
+            )
+        product = await made(
+            operator,
+            "/v1/products",
+            name="黄山西递联票",
+            kind="combined",
+            unit_price_fen=10_000,
+            spots=[
+                {"spot_id": spot, "settle_fen": fen}
+                for spot, fen in zip(spots, (5_000, 4_000), strict=True)
+            ],
+            stock=[{"visit_date": "2026-11-05", "total": 50}],
+        )
+        path = f"/v1/products/{product['product_id']}"
+
+        async def answered(spot: str, answer: str) -> None:
+            caller = principal("spot", spot, scopes=SCOPES["spot"])
+            await made(caller, f"{path}/consents", answer=answer, version=product["version"])
+
+        for spot in spots:
+            await answered(spot, "accept")
+        await made(operator, f"{path}/publish")
+        yield Combination(product["product_id"], spots, answered)
+
+
+async def test_a_combined_ticket_is_reserved_paid_and_issued_for_each_of_its_spots(
+    town: Town, combined: Combination
+) -> None:
+    body = town.body("A-1", product_id=combined.product_id, quantity=3)
+    placed = (await town.shop.post("/v1/orders", body)).json()
+    assert (placed["kind"], placed["price_fen"], placed["fee_fen"]) == ("combined", 30_000, 180)
+    await combined.answered(combined.spots[1], "withdraw")  # of future sales only
+    operation = await town.shop.pay(placed["order_no"])
+    await town.shop.told(town.shop.succeeded(operation, amount_fen=30_180))
+    await town.post.settle()
+    view = await town.shop.view(placed["order_no"])
+    assert (view["status"], len(view["tickets"])) == ("issued", 3)
+    for ticket in view["tickets"]:
+        assert [(s["spot_id"], s["spot_name"], s["part_fen"]) for s in ticket["spots"]] == [
+            (combined.spots[0], "黄山", 5_556),
+            (combined.spots[1], "西递", 4_444),
+        ]
+    async with town.catalog.db.transaction() as tx:
+        rows = await tx.execute(select(STOCK).where(STOCK.c.product_id == combined.product_id))
+        row = rows.one()
+    assert (row.total, row.reserved, row.sold) == (50, 0, 3)
+
+
+async def test_what_a_spot_withdrew_from_is_not_ordered_any_more(
+    town: Town, combined: Combination
+) -> None:
+    await combined.answered(combined.spots[0], "withdraw")
+    body = town.body("A-1", product_id=combined.product_id)
+    refused = await town.shop.post("/v1/orders", body)
+    assert (refused.status_code, refused.json()["code"]) == (409, "consent_withdrawn")
+    assert "黄山" in refused.json()["detail"]
+    assert await town.reservations() == {}
+    await combined.answered(combined.spots[0], "accept")
+    assert (await town.shop.post("/v1/orders", body)).status_code == 201
 
 
 async def test_two_hundred_buyers_of_fifty_seats(town: Town) -> None:

@@ -64,6 +64,8 @@ async def test_an_empty_ledger_is_balanced(story: "Story", client_as: "ClientAs"
     async with client_as("operator") as client:
         trial = await get(client, "/v1/ledger/accounts")
     assert trial == {
+        "at": None,
+        "recorded_by": None,
         "balanced": True,
         "debit_fen": 0,
         "credit_fen": 0,

@@ -1,1 +1,1 @@
-"""The outside world of the platform: a payment channel and an SMS gateway, as real servers."""
+"""The outside world of the platform: two payment channels and an SMS gateway, as real servers."""

@@ -55,6 +55,44 @@ class RefundRequested(OperationEvent):
     description: str
 
 
+class WealthSubscribeRequested(OperationEvent):
+    """Put money of the platform's own Huijinbao account into its wealth product (理财申购).
+
+    `product_id` is the combined product whose money it is. Sent again, it resumes a parked one.
+    """
+
+    TYPE: ClassVar[str] = "gateway.wealth_subscribe_requested.v1"
+
+    product_id: str
+    order_no: str | None = None
+    amount_fen: int
+    description: str
+
+
+class WealthRedeemRequested(OperationEvent):
+    """Take part of a product's invested money out again (理财赎回). Sent again, it resumes."""
+
+    TYPE: ClassVar[str] = "gateway.wealth_redeem_requested.v1"
+
+    product_id: str
+    order_no: str | None = None
+    amount_fen: int
+    description: str
+
+
+class WealthLiquidateRequested(OperationEvent):
+    """Take out all that is still invested for a product, with its yield (理财清算), at its end.
+
+    Sent again, it resumes. How much it was, OperationSucceeded tells.
+    """
+
+    TYPE: ClassVar[str] = "gateway.wealth_liquidate_requested.v1"
+
+    product_id: str
+    order_no: str | None = None
+    description: str
+
+
 class CancelRequested(OperationEvent):
     """Make a debit never happen, or undo it. Nothing is sent under this number from here on.
 
@@ -102,11 +140,16 @@ class OperationSucceeded(OperationEvent):
     TYPE: ClassVar[str] = "gateway.operation_succeeded.v1"
 
     kind: str
-    """`debit`, `payout` or `refund`."""
+    """`debit`, `payout`, `refund`, `subscribe`, `redeem` or `liquidate`."""
     channel: str
     amount_fen: int
+    """What was asked for; 0 for a `liquidate`, which takes out whatever there is."""
     channel_ref: str | None
     finished_at: datetime
+    principal_fen: int | None = None
+    """Of a `redeem` and a `liquidate`: what came back of what was invested."""
+    yield_fen: int | None = None
+    """Of a `redeem` and a `liquidate`: what came on top of it."""
 
 
 class OperationFailed(OperationEvent):

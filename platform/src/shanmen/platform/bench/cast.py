@@ -16,7 +16,7 @@ from shanmen.platform.sample import (
     Trader,
     account_body,
     mint,
-    open_alipay_account,
+    open_account,
 )
 
 SPREAD: Final = 1000
@@ -84,7 +84,7 @@ async def _make_cast(
     )
     payee = Trader(f"208840{serial}", "压测景区")
     for trader in (payer, payee):
-        await open_alipay_account(client, installation, trader)
+        await open_account(client, installation, trader)
     spot = await operator.post("/v1/spots", {"name": payee.name, "settlement_fee_bps": 60})
     distributor = await operator.post(
         "/v1/distributors", {"name": payer.name, "transaction_fee_bps": 30}

@@ -32,7 +32,7 @@ from shanmen.platform.servers.process import ManagedProcess
 
 SECONDS: Final = 8.0
 YARD_SECONDS: Final = 10
-SIMULATORS: Final = ("alipay", "sms")
+SIMULATORS: Final = ("alipay", "huijinbao", "sms")
 
 
 class BenchFailed(ServerError):

@@ -7,29 +7,35 @@ from typing import Final
 from shanmen.platform.checks.findings import Tally
 from shanmen.platform.checks.invariants import Invariant, none_of, together
 from shanmen.platform.checks.view import (
-    PLATFORM_MOVEMENTS,
-    STATEMENTS,
+    PLATFORM_ACCOUNTS,
     Query,
     Row,
     Source,
     View,
     keyed,
+    platform_movements,
+    statements,
 )
-from shanmen.platform.installation import ALIPAY_PLATFORM_ACCOUNT
 
-_OPERATIONS: Final = keyed(
-    "gateway-adapters",
-    "SELECT operation_id AS key, kind, status, account_id, amount_fen"
-    " FROM operations WHERE channel = 'alipay'",
-)
-_BOTH: Final[Mapping[str, Source]] = {"ours": _OPERATIONS, "theirs": PLATFORM_MOVEMENTS}
-_SIGNS: Final[Mapping[str, tuple[int, str]]] = {
-    "debit": (1, "trade"),
-    "payout": (-1, "transfer"),
-    "refund": (-1, "refund"),
+_SIGNS: Final[Mapping[str, int]] = {"debit": 1, "payout": -1, "refund": -1}
+"""Which way each kind of operation moves the platform's balance."""
+_WORDS: Final[Mapping[str, Mapping[str, str]]] = {
+    "alipay": {"debit": "trade", "payout": "transfer", "refund": "refund"},
+    "huijinbao": {"debit": "pay", "payout": "transfer", "refund": "refund"},
 }
-"""Which way each kind of operation moves the platform's balance, and Alipay's word for it."""
+"""Each channel's own words for them."""
 _PLATFORM: Final = "platform"
+
+
+def _both(channel: str) -> Mapping[str, Source]:
+    """Our operations with a channel, and what moved there, by number."""
+    ours = keyed(
+        "gateway-adapters",
+        "SELECT operation_id AS key, kind, status, account_id, amount_fen"
+        " FROM operations WHERE channel = $1",
+        [channel],
+    )
+    return {"ours": ours, "theirs": platform_movements(channel)}
 
 
 async def _account_ids(view: View) -> Mapping[str, str]:
@@ -39,78 +45,89 @@ async def _account_ids(view: View) -> Mapping[str, str]:
 
 
 def _compare_operation(
-    ours: Row | None, theirs: Row | None, account_no: str | None
+    channel: str, ours: Row | None, theirs: Row | None, account_no: str | None
 ) -> Iterable[str]:
-    """What is wrong with an operation and what Alipay has under its number."""
+    """What is wrong with an operation and what the channel has under its number."""
     net_fen = theirs["net_fen"] if theirs else 0
     if ours is None:
-        yield f"Alipay moved {net_fen} fen under a number that we never used"
+        yield f"{channel} moved {net_fen} fen under a number that we never used"
         return
-    sign, word = _SIGNS[ours["kind"]]
-    due_fen = sign * ours["amount_fen"]
+    word = _WORDS[channel][ours["kind"]]
+    due_fen = _SIGNS[ours["kind"]] * ours["amount_fen"]
     # Undecided, either may be so; what is certain must be so there as well.
     right = {"succeeded": {due_fen}, "failed": {0}}.get(ours["status"], {0, due_fen})
     if net_fen not in right:
-        yield f"{ours['kind']} {ours['status']} of {due_fen} fen, Alipay moved {net_fen}"
+        yield f"{ours['kind']} {ours['status']} of {due_fen} fen, {channel} moved {net_fen}"
     if theirs is None or not net_fen:
         return
     if theirs["moves"] != 1 or theirs["kinds"] != word:
-        yield f"{ours['kind']}: Alipay has {theirs['moves']} of {theirs['kinds']}"
+        yield f"{ours['kind']}: {channel} has {theirs['moves']} of {theirs['kinds']}"
     if theirs["counterparties"] != 1 or theirs["counterparty_no"] != account_no:
         yield f"{ours['kind']}: another account than {ours['account_id']}"
 
 
 async def _operations_match(view: View, tally: Tally) -> None:
     account_nos = await _account_ids(view)
-    async for key, rows in together(view, _BOTH):
-        tally.checked += 1
-        ours = rows["ours"]
-        account_no = account_nos.get(ours["account_id"]) if ours else None
-        for facts in _compare_operation(ours, rows["theirs"], account_no):
-            tally.offend(key, facts)
+    for channel in PLATFORM_ACCOUNTS:
+        async for key, rows in together(view, _both(channel)):
+            tally.checked += 1
+            ours = rows["ours"]
+            account_no = account_nos.get(ours["account_id"]) if ours else None
+            for facts in _compare_operation(channel, ours, rows["theirs"], account_no):
+                tally.offend(key, facts)
 
 
 async def _balances_agree(view: View, tally: Tally) -> None:
-    """Every account's balance at Alipay is what we have asked for, but for what is undecided."""
+    for channel in PLATFORM_ACCOUNTS:
+        await _balances_agree_at(channel, view, tally)
+
+
+async def _balances_agree_at(channel: str, view: View, tally: Tally) -> None:
+    """Every account's balance there is what we have asked for, but for what is undecided."""
     account_nos = await _account_ids(view)
     expected: defaultdict[str, int] = defaultdict(int)
     undecided_fen = 0
-    async for _, rows in together(view, _BOTH):
+    async for _, rows in together(view, _both(channel)):
         ours, theirs = rows["ours"], rows["theirs"]
         if ours is None:
             continue
-        moved_fen = _SIGNS[ours["kind"]][0] * ours["amount_fen"]
+        moved_fen = _SIGNS[ours["kind"]] * ours["amount_fen"]
         if ours["status"] not in {"succeeded", "failed"}:
             moved_fen = theirs["net_fen"] if theirs else 0
             undecided_fen += moved_fen
         if ours["status"] != "failed":
             expected[account_nos.get(ours["account_id"], "")] -= moved_fen
     query = "SELECT coalesce(sum(debit_fen - credit_fen), 0) FROM entries WHERE account = $1"
-    ledger_fen = await view.value(Query("settlement", query, ["cash:alipay"]))
+    ledger_fen = await view.value(Query("settlement", query, [f"cash:{channel}"]))
     names = {number: account_id for account_id, number in account_nos.items()}
-    async for row in view.rows(STATEMENTS):
+    async for row in view.rows(statements(channel)):
         tally.checked += 1
         number, balance_fen = row["account_no"], row["balance_fen"]
-        name = _PLATFORM if number == ALIPAY_PLATFORM_ACCOUNT else names.get(number, "a stranger")
+        name = (
+            _PLATFORM if number == PLATFORM_ACCOUNTS[channel] else names.get(number, "a stranger")
+        )
         if balance_fen != row["journal_fen"]:
             tally.offend(name, f"balance {balance_fen}, journal {row['journal_fen']} fen")
         if name == _PLATFORM:
             if balance_fen - undecided_fen != ledger_fen:
                 tally.offend(
-                    "cash:alipay",
-                    f"ledger {ledger_fen}, Alipay {balance_fen}, undecided {undecided_fen} fen",
+                    f"cash:{channel}",
+                    f"ledger {ledger_fen}, {channel} {balance_fen}, undecided {undecided_fen} fen",
                 )
         elif row["traded_fen"] != expected[number]:
-            tally.offend(name, f"we moved {expected[number]} fen, Alipay {row['traded_fen']} fen")
+            tally.offend(
+                name, f"we moved {expected[number]} fen, {channel} {row['traded_fen']} fen"
+            )
 
 
 async def _no_balance_below_zero(view: View, tally: Tally) -> None:
     names = {number: account_id for account_id, number in (await _account_ids(view)).items()}
-    async for row in view.rows(STATEMENTS):
-        tally.checked += 1
-        if row["balance_fen"] < 0:
-            name = names.get(row["account_no"], _PLATFORM)
-            tally.offend(name, f"balance {row['balance_fen']} fen")
+    for channel in PLATFORM_ACCOUNTS:
+        async for row in view.rows(statements(channel)):
+            tally.checked += 1
+            if row["balance_fen"] < 0:
+                name = names.get(row["account_no"], _PLATFORM)
+                tally.offend(name, f"balance {row['balance_fen']} fen")
 
 
 INVARIANTS: Final[Sequence[Invariant]] = (

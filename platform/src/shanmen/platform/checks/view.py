@@ -11,7 +11,11 @@ import httpx
 
 from shanmen.common.broker.protocol import DeadLetter
 from shanmen.common.db import asyncpg_dsn
-from shanmen.platform.installation import ALIPAY_PLATFORM_ACCOUNT, Installation
+from shanmen.platform.installation import (
+    ALIPAY_PLATFORM_ACCOUNT,
+    HUIJINBAO_PLATFORM_ACCOUNT,
+    Installation,
+)
 from shanmen.platform.localclock import local_shift
 from shanmen.platform.services import SERVICES
 
@@ -39,21 +43,31 @@ def keyed(owner: str, text: str, values: Sequence[Any] = ()) -> Query:
 
 
 @dataclass(frozen=True)
-class AlipayRows:
-    """Rows of Alipay's admin API that are paged by `key`, and come in its order."""
+class ChannelRows:
+    """Rows of a simulated channel's admin API that are paged by `key`, and come in its order."""
 
+    channel: str
     path: str
     key: str
 
 
-Source: TypeAlias = Query | AlipayRows
+Source: TypeAlias = Query | ChannelRows
 
-PLATFORM_MOVEMENTS: Final = AlipayRows(
-    f"accounts/{ALIPAY_PLATFORM_ACCOUNT}/movements", "business_no"
-)
-"""What moved between the platform's account and others, per business number."""
-STATEMENTS: Final = AlipayRows("statements", "account_no")
-"""The balance and the journal's sum of every account at Alipay."""
+PLATFORM_ACCOUNTS: Final[Mapping[str, str]] = {
+    "alipay": ALIPAY_PLATFORM_ACCOUNT,
+    "huijinbao": HUIJINBAO_PLATFORM_ACCOUNT,
+}
+"""The platform's own account at each channel."""
+
+
+def platform_movements(channel: str) -> ChannelRows:
+    """What moved between the platform's account and others, per business number."""
+    return ChannelRows(channel, f"accounts/{PLATFORM_ACCOUNTS[channel]}/movements", "business_no")
+
+
+def statements(channel: str) -> ChannelRows:
+    """The balance and the journal's sum of every account at a channel."""
+    return ChannelRows(channel, "statements", "account_no")
 
 
 @dataclass(frozen=True)
@@ -61,7 +75,7 @@ class View:
     """Reads the books of one installation. Bounded in memory: rows are streamed."""
 
     installation: Installation
-    alipay: httpx.AsyncClient
+    channels: httpx.AsyncClient
     shift: timedelta
     """How far this installation's clock is ahead."""
     restless: Sequence[str]
@@ -71,7 +85,7 @@ class View:
 
     def rows(self, source: Source) -> AsyncIterator[Row]:
         """The rows of a source, in its order."""
-        return self._pages(source) if isinstance(source, AlipayRows) else self._cursor(source)
+        return self._pages(source) if isinstance(source, ChannelRows) else self._cursor(source)
 
     async def value(self, query: Query) -> Any:
         """The one value that a query gives."""
@@ -82,10 +96,11 @@ class View:
         async for record in connection.cursor(query.text, *query.values, prefetch=PAGE):
             yield cast("Row", record)
 
-    async def _pages(self, source: AlipayRows) -> AsyncIterator[Row]:
+    async def _pages(self, source: ChannelRows) -> AsyncIterator[Row]:
         name, after = source.path.rpartition("/")[2], ""
+        url = f"{self.installation.url(source.channel)}/admin/{source.path}"
         while True:
-            answer = await self.alipay.get(source.path, params={"after": after, "limit": PAGE})
+            answer = await self.channels.get(url, params={"after": after, "limit": PAGE})
             page = answer.raise_for_status().json()[name]
             for row in page:
                 yield {**row, "key": row[source.key]}
@@ -117,10 +132,6 @@ async def open_view(
             # The snapshot is of the first statement: all of them at nearly the same moment.
             await connection.fetchval("SELECT 1")
             connections[service.name] = connection
-        alipay = await stack.enter_async_context(
-            httpx.AsyncClient(
-                base_url=f"{installation.url('alipay')}/admin/", trust_env=False, timeout=30
-            )
-        )
+        channels = await stack.enter_async_context(httpx.AsyncClient(trust_env=False, timeout=30))
         shift = local_shift(installation.state)
-        yield View(installation, alipay, shift, restless, dead_letters, connections)
+        yield View(installation, channels, shift, restless, dead_letters, connections)

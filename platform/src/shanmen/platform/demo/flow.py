@@ -20,7 +20,7 @@ from shanmen.platform.sample import (
     Trader,
     account_body,
     mint,
-    open_alipay_account,
+    open_account,
 )
 
 T = TypeVar("T")
@@ -50,19 +50,32 @@ class DemoFailed(Exception):
 
 
 async def onboard(
-    installation: Installation, client: httpx.AsyncClient, sample: Sample, narrator: Narrator
+    installation: Installation,
+    client: httpx.AsyncClient,
+    sample: Sample,
+    narrator: Narrator,
+    *,
+    pays_by: str = "alipay",
+    paid_by: str = "alipay",
 ) -> Cast:
-    """Step 1 (入驻): a spot and a distributor join, with settlement accounts and tokens."""
+    """Step 1 (入驻): a spot and a distributor join, with settlement accounts and tokens.
+
+    The distributor is debited through the channel `pays_by`, the spot paid through `paid_by`.
+    """
     narrator.chapter("1", "入驻", "A spot and a distributor join the platform")
     base_url = installation.url("edge")
     operator = ApiClient(client, base_url, sample.operator_token)
     serial = f"{secrets.randbelow(10**10):010d}"
     payer = Trader(
-        f"208810{serial}", "示范旅行社", agreement_no=f"2026{serial}", opening_fen=10_000_000
+        f"208810{serial}",
+        "示范旅行社",
+        agreement_no=f"2026{serial}",
+        opening_fen=10_000_000,
+        channel=pays_by,
     )
-    payee = Trader(f"208820{serial}", "示范景区")
+    payee = Trader(f"208820{serial}", "示范景区", channel=paid_by)
     for trader in (payer, payee):
-        await open_alipay_account(client, installation, trader)
+        await open_account(client, installation, trader)
     spot = await operator.post("/v1/spots", {"name": payee.name, "settlement_fee_bps": 60})
     distributor = await operator.post(
         "/v1/distributors", {"name": payer.name, "transaction_fee_bps": 30}

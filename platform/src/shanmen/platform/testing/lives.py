@@ -9,6 +9,7 @@ import httpx
 from rich.console import Console
 
 from shanmen.platform.api_client import ApiClient, ApiRefusal
+from shanmen.platform.checks.view import PLATFORM_ACCOUNTS
 from shanmen.platform.demo import flow
 from shanmen.platform.demo.narrator import Narrator
 from shanmen.platform.installation import ALIPAY_PLATFORM_ACCOUNT, Installation
@@ -18,6 +19,7 @@ PAY: Final = "alipay.trade.pay"
 TRANSFER: Final = "alipay.fund.trans.uni.transfer"
 REFUND: Final = "alipay.trade.refund"
 PLATFORM: Final = ALIPAY_PLATFORM_ACCOUNT
+PLATFORM_FUNDS: Final = 100_000
 AT_ONCE: Final = 10
 
 Order: TypeAlias = dict[str, Any]
@@ -49,9 +51,21 @@ class Life:
 
     async def alipay(self, verb: str, path: str, body: Any = None) -> Any:
         """Alipay's admin: its books and its faults."""
-        url = f"{self.installation.url('alipay')}/admin/{path}"
+        return await self.channel("alipay", verb, path, body)
+
+    async def channel(self, name: str, verb: str, path: str, body: Any = None) -> Any:
+        """A simulated channel's admin: its books and its faults."""
+        url = f"{self.installation.url(name)}/admin/{path}"
         answer = await self.client.request(verb, url, json=body)
         return answer.raise_for_status().json()
+
+    async def fund(self, channel: str, amount_fen: int) -> None:
+        """The owner puts money into the platform's account at a channel; it is recorded."""
+        account_no = PLATFORM_ACCOUNTS[channel]
+        body = {"amount_fen": amount_fen, "reference": f"{channel}-{self.payer}"}
+        await self.channel(channel, "POST", f"accounts/{account_no}/top-up", body)
+        recorded = {"channel": channel, "direction": "in", "note": "注资", **body}
+        await self.cast.operator.post("/v1/top-ups", recorded)
 
     async def order_fault(self, kind: str, method: str, account_no: str, **more: Any) -> int:
         """A fault for calls of this method that this account takes part in; its id."""
@@ -153,10 +167,19 @@ class Life:
 Script = Callable[[Life], Awaitable[None]]
 
 
-async def live(installation: Installation, sample: Sample, script: Script) -> None:
-    """Run one scenario with parties of its own."""
+async def live(
+    installation: Installation,
+    sample: Sample,
+    script: Script,
+    *,
+    pays_by: str = "alipay",
+    paid_by: str = "alipay",
+) -> None:
+    """Run one scenario with parties of its own, on these channels."""
     async with httpx.AsyncClient(trust_env=False, timeout=40) as client:
-        cast = await flow.onboard(installation, client, sample, _QUIET)
+        cast = await flow.onboard(
+            installation, client, sample, _QUIET, pays_by=pays_by, paid_by=paid_by
+        )
         life = Life(installation, client, cast, await flow.publish(cast, _QUIET))
         await script(life)
 

@@ -3,7 +3,7 @@
 import asyncio
 import sys
 
-from shanmen.catalog import queries
+from shanmen.catalog.queries import parties as queries
 from shanmen.catalog.settings import CatalogSettings
 from shanmen.catalog.usecases.parties import issue_token
 from shanmen.common.db import Database

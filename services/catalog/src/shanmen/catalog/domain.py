@@ -61,6 +61,34 @@ PRODUCT: Final = Machine(
 )
 
 
+TERMS_MAY_CHANGE: Final = frozenset({ProductStatus.DRAFT, ProductStatus.WITHDRAWN})
+"""While a product is not on sale, a combined one can get other prices and spots."""
+
+
+class ConsentStatus(StrEnum):
+    """Whether a spot lets a combined product (联票) be sold with it, at the present terms."""
+
+    ASKED = "asked"
+    """待确认: the spot has not answered."""
+    ACCEPTED = "accepted"
+    """已同意: sold with it."""
+    WITHDRAWN = "withdrawn"
+    """已撤回: refused or taken back; what is sold already stays sold."""
+
+
+CONSENT: Final = Machine(
+    "consent",
+    ConsentStatus.ASKED,
+    table(
+        [
+            (ConsentStatus.ASKED, [ConsentStatus.ACCEPTED, ConsentStatus.WITHDRAWN]),
+            (ConsentStatus.ACCEPTED, [ConsentStatus.WITHDRAWN]),
+            (ConsentStatus.WITHDRAWN, [ConsentStatus.ACCEPTED]),
+        ]
+    ),
+)
+
+
 class ReservationStatus(StrEnum):
     """What became of stock that was set aside for an order."""
 

@@ -51,6 +51,24 @@ class DuplicateAccount(Conflict):
     code = "duplicate_account"
 
 
+class ConsentMissing(Conflict):
+    """A combined product (联票) is not published before each of its spots has accepted."""
+
+    code = "consent_missing"
+
+
+class ConsentWithdrawn(Conflict):
+    """A spot takes no part in a combined product (联票) any more; nothing new is sold of it."""
+
+    code = "consent_withdrawn"
+
+
+class TermsChanged(Conflict):
+    """Prices or spots are others than those that the caller has read."""
+
+    code = "terms_changed"
+
+
 class NegativeMargin(Invalid):
     """Spots would be owed more than the distributor pays."""
 

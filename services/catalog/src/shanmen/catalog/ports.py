@@ -4,8 +4,8 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from shanmen.catalog import queries
 from shanmen.catalog.domain import SERVICE_SCOPES
+from shanmen.catalog.queries import parties as queries
 from shanmen.catalog.settings import CatalogSettings
 from shanmen.common.auth import Introspector, Principal, PrincipalKind, hash_token
 from shanmen.common.clock import Clock

@@ -16,7 +16,7 @@ from pydantic import (
     field_validator,
 )
 
-from shanmen.catalog.domain import AccountRole, ProductStatus, VisitRule
+from shanmen.catalog.domain import AccountRole, ConsentStatus, ProductStatus, VisitRule
 from shanmen.contracts.catalog import ProductKind, RealNameRule
 from shanmen.contracts.terms import RefundRule
 
@@ -194,14 +194,48 @@ class StockEntries(Body):
     entries: list[StockEntry] = Field(min_length=1, max_length=400)
 
 
+UnitPrice = Annotated[
+    int,
+    Field(gt=0, le=10**9, description="distributor settlement price (经销商结算价) of one ticket"),
+]
+
+
+class CombinedTerms(Body):
+    """Prices and spots of a combined product (联票); a change asks every spot for its consent."""
+
+    unit_price_fen: UnitPrice
+    spots: list[NewProductSpot] = Field(max_length=50, description="two or more, in order")
+    allow_negative_margin: bool = Field(
+        default=False, description="the spots may be owed more than the distributor pays"
+    )
+
+
+class ConsentAnswer(Body):
+    """A spot's answer to being part of a combined product (联票)."""
+
+    answer: Literal["accept", "withdraw"]
+    version: int | None = Field(
+        default=None,
+        validate_default=True,
+        ge=1,
+        le=2**31 - 1,
+        description="of the product as you have read it; needed to accept",
+    )
+
+    @field_validator("version")
+    @classmethod
+    def _where_one_is_needed(cls, version: int | None, info: ValidationInfo) -> int | None:
+        if info.data.get("answer") == "accept" and version is None:
+            raise ValueError("accepting needs the version of the product that you have read")
+        return version
+
+
 class NewProduct(Body):
     """Create a product (票务); a draft until it is published."""
 
     name: Name
     kind: ProductKind = ProductKind.SINGLE
-    unit_price_fen: int = Field(
-        gt=0, le=10**9, description="distributor settlement price (经销商结算价) of one ticket"
-    )
+    unit_price_fen: UnitPrice
     spots: list[NewProductSpot] = Field(
         default=[], max_length=50, description="a spot's own single ticket may leave this empty"
     )
@@ -219,17 +253,33 @@ class NewProduct(Body):
     real_name: RealNameRule = RealNameRule.NONE
     refund_rule: RefundRule = RefundRule()
     payment_timeout_s: int = Field(default=1800, ge=1, le=7 * 86_400, description="seconds to pay")
+    allow_negative_margin: bool = Field(
+        default=False,
+        description="combined tickets: the spots may be owed more than the distributor pays",
+    )
+    invests: bool | None = Field(
+        default=None,
+        description="combined tickets: the price is invested (理财) until the visit; "
+        "true unless you say otherwise",
+    )
     stock: list[StockEntry] = Field(default=[], max_length=400)
     publish: bool = False
 
     @field_validator("spots")
     @classmethod
-    def _each_once(cls, spots: list[NewProductSpot], info: ValidationInfo) -> list[NewProductSpot]:
+    def _one_of_a_single_ticket(
+        cls, spots: list[NewProductSpot], info: ValidationInfo
+    ) -> list[NewProductSpot]:
         if info.data.get("kind") is ProductKind.SINGLE and len(spots) > 1:
             raise ValueError("a single ticket (单票) is for one spot")
-        if len({spot.spot_id for spot in spots}) != len(spots):
-            raise ValueError("a spot is named twice")
         return spots
+
+    @field_validator("allow_negative_margin", "invests")
+    @classmethod
+    def _of_combined_tickets(cls, wish: bool | None, info: ValidationInfo) -> bool | None:
+        if wish and info.data.get("kind") is ProductKind.SINGLE:
+            raise ValueError("only a combined ticket (联票) can")
+        return wish
 
     @field_validator("valid_from", "valid_until")
     @classmethod
@@ -255,12 +305,26 @@ class NewProduct(Body):
         return end
 
 
+class ConsentView(BaseModel):
+    """A spot's consent to the present terms of a combined product (联票)."""
+
+    status: ConsentStatus
+    answered_at: datetime | None
+    answered_by: str | None
+    """The credential that answered."""
+
+
 class ProductSpotView(BaseModel):
-    """One spot of a product; the settlement price is shown to the spot and the platform only."""
+    """One spot of a product.
+
+    The settlement price and, of a combined product, the consent are shown to the spot itself and
+    the platform only.
+    """
 
     spot_id: str
     name: str
     settle_fen: int | None = None
+    consent: ConsentView | None = None
 
 
 class ProductView(BaseModel):
@@ -283,7 +347,12 @@ class ProductView(BaseModel):
     real_name: RealNameRule
     refund_rule: RefundRule
     payment_timeout_s: int
+    invests: bool
+    allow_negative_margin: bool | None
+    """Shown to the platform only."""
     version: int
+    terms_version: int
+    """The version as of which prices and spots are what they are."""
 
 
 class AvailabilityEntry(BaseModel):

@@ -120,10 +120,16 @@ PRODUCTS = Table(
     Column("refund_before_visit", Boolean, nullable=False),
     Column("refunds_fee", Boolean, nullable=False),
     Column("invests", Boolean, nullable=False),
+    Column("allow_negative_margin", Boolean, nullable=False, server_default="false"),
     Column("payment_timeout_s", Integer, nullable=False),
     Column("version", Integer, nullable=False, server_default="1"),
+    Column("terms_version", Integer, nullable=False, server_default="1"),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     CheckConstraint("kind IN ('single', 'combined')", name="kind"),
+    CheckConstraint(
+        "kind = 'combined' OR NOT (invests OR allow_negative_margin)", name="of_combined_only"
+    ),
+    CheckConstraint("terms_version BETWEEN 1 AND version", name="terms_version"),
     CheckConstraint("status IN ('draft', 'published', 'withdrawn')", name="status"),
     CheckConstraint("visit_rule IN ('dated', 'open')", name="visit_rule"),
     CheckConstraint("unit_price_fen > 0", name="unit_price_fen"),
@@ -146,6 +152,27 @@ PRODUCT_SPOTS = Table(
     CheckConstraint("settle_fen >= 0", name="settle_fen"),
     Index(None, "spot_id"),
 )
+
+CONSENTS = Table(
+    "consents",
+    METADATA,
+    Column("product_id", Text, ForeignKey(PRODUCTS.c.product_id), primary_key=True),
+    Column("spot_id", Text, ForeignKey(PARTIES.c.party_id), primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("settle_fen", BigInteger, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("answered_at", DateTime(timezone=True)),
+    Column("answered_by", Text),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    CheckConstraint("status IN ('asked', 'accepted', 'withdrawn')", name="status"),
+    CheckConstraint(
+        "(status = 'asked') = (answered_at IS NULL)"
+        " AND (answered_at IS NULL) = (answered_by IS NULL)",
+        name="answer",
+    ),
+    CheckConstraint("settle_fen >= 0", name="settle_fen"),
+)
+"""What each spot of a combined product was asked, and answered, to the terms of each version."""
 
 STOCK = Table(
     "stock",

@@ -14,6 +14,7 @@ from shanmen.gateway_adapters.domain.operations import Channel
 from shanmen.gateway_adapters.ports import CatalogAccounts, CatalogContacts, GatewayContext
 from shanmen.gateway_adapters.providers.alipay.provider import AlipayProvider
 from shanmen.gateway_adapters.providers.base import Provider
+from shanmen.gateway_adapters.providers.huijinbao.provider import HuijinbaoProvider
 from shanmen.gateway_adapters.providers.sms.base import SmsSender
 from shanmen.gateway_adapters.providers.sms.http_sender import HttpSender
 from shanmen.gateway_adapters.providers.sms.local_senders import ConsoleSender, FileSender
@@ -25,6 +26,8 @@ def open_providers(settings: GatewaySettings) -> dict[Channel, Provider]:
     providers: dict[Channel, Provider] = {}
     if settings.alipay is not None:
         providers[Channel.ALIPAY] = AlipayProvider(settings.alipay, SystemClock())
+    if settings.huijinbao is not None:
+        providers[Channel.HUIJINBAO] = HuijinbaoProvider(settings.huijinbao, SystemClock())
     return providers
 
 

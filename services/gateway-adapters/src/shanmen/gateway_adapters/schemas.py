@@ -32,9 +32,11 @@ class OperationView(BaseModel):
     operation_id: str
     kind: OperationKind
     channel: Channel
-    account_id: str
-    amount_fen: int
-    business_ref: str = Field(description="the order number, or the spot that is paid")
+    account_id: str | None = Field(description="null: the platform's own (wealth, 理财)")
+    amount_fen: int = Field(description="0 for a `liquidate`, which takes out what there is")
+    business_ref: str = Field(
+        description="the order number, the spot that is paid, or the product of a wealth operation"
+    )
     original_operation_id: str | None
     status: OperationStatus
     next_action: Action
@@ -43,6 +45,10 @@ class OperationView(BaseModel):
     code: str | None
     reason: str | None
     channel_ref: str | None
+    principal_fen: int | None = Field(
+        description="of a `redeem` or `liquidate`: what came back of what was invested"
+    )
+    yield_fen: int | None = Field(description="and what came on top of it")
     requested_at: datetime
     finished_at: datetime | None
     abandoned_at: datetime | None = Field(

@@ -8,6 +8,7 @@ from shanmen.common.settings import ClientSettings
 from shanmen.gateway_adapters.domain.messages import Patience
 from shanmen.gateway_adapters.domain.policy import Policy
 from shanmen.gateway_adapters.providers.alipay.settings import AlipaySettings
+from shanmen.gateway_adapters.providers.huijinbao.settings import HuijinbaoSettings
 from shanmen.gateway_adapters.providers.sms.settings import SmsSettings
 
 
@@ -16,6 +17,10 @@ class GatewaySettings(ClientSettings):
 
     alipay: AlipaySettings | None = Field(
         default=None, description="the Alipay channel, as JSON; without it Alipay is switched off"
+    )
+    huijinbao: HuijinbaoSettings | None = Field(
+        default=None,
+        description="the Huijinbao channel, as JSON; without it Huijinbao is switched off",
     )
     query_delays_s: tuple[float, ...] = Field(
         default=Policy.query_delays_s, description="before each query of an undecided operation"
@@ -27,7 +32,7 @@ class GatewaySettings(ClientSettings):
         default=Policy.throttle_delays_s, description="before a throttled call is made again"
     )
     operation_window_s: float = Field(
-        default=Policy.window_s, description="payouts and refunds go to a person after this long"
+        default=Policy.window_s, description="what is no debit goes to a person after this long"
     )
     attempt_lease_s: float = Field(
         default=30.0,

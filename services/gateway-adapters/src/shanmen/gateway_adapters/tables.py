@@ -30,7 +30,7 @@ OPERATIONS = Table(
     Column("operation_id", Text, primary_key=True),
     Column("kind", Text, nullable=False),
     Column("channel", Text, nullable=False),
-    Column("account_id", Text, nullable=False),
+    Column("account_id", Text),
     Column("amount_fen", BigInteger, nullable=False),
     Column("description", Text, nullable=False),
     Column("business_ref", Text, nullable=False),
@@ -44,17 +44,40 @@ OPERATIONS = Table(
     Column("code", Text),
     Column("reason", Text),
     Column("channel_ref", Text),
+    Column("principal_fen", BigInteger),
+    Column("yield_fen", BigInteger),
     Column("requested_at", DateTime(timezone=True), nullable=False),
     Column("opened_at", DateTime(timezone=True), nullable=False),
     Column("finished_at", DateTime(timezone=True)),
     Column("abandoned_at", DateTime(timezone=True)),
     Column("recheck_at", DateTime(timezone=True)),
-    CheckConstraint("kind IN ('debit', 'payout', 'refund')", name="kind"),
+    CheckConstraint(
+        "kind IN ('debit', 'payout', 'refund', 'subscribe', 'redeem', 'liquidate')", name="kind"
+    ),
     CheckConstraint("channel IN ('alipay', 'huijinbao')", name="channel"),
     CheckConstraint("status IN ('open', 'parked', 'succeeded', 'failed')", name="status"),
     CheckConstraint("next_action IN ('send', 'query', 'cancel')", name="next_action"),
     CheckConstraint("(status = 'open') = (finished_at IS NULL)", name="finished_at"),
-    CheckConstraint("amount_fen > 0", name="amount_fen"),
+    CheckConstraint(
+        "amount_fen >= 0 AND (amount_fen = 0) = (kind = 'liquidate')", name="amount_fen"
+    ),
+    CheckConstraint(
+        "(account_id IS NULL) = (kind IN ('subscribe', 'redeem', 'liquidate'))",
+        name="wealth_is_the_platforms_own",
+    ),
+    CheckConstraint(
+        "kind NOT IN ('subscribe', 'redeem', 'liquidate') OR channel = 'huijinbao'",
+        name="wealth_is_huijinbaos",
+    ),
+    CheckConstraint(
+        "(principal_fen IS NULL) = (yield_fen IS NULL) AND principal_fen >= 0 AND yield_fen >= 0"
+        " AND (principal_fen IS NULL OR kind IN ('redeem', 'liquidate'))",
+        name="proceeds",
+    ),
+    CheckConstraint(
+        "kind <> 'liquidate' OR status <> 'succeeded' OR principal_fen IS NOT NULL",
+        name="liquidated_is_known",
+    ),
     CheckConstraint(
         "(kind = 'refund') = (original_operation_id IS NOT NULL)", name="refund_names_its_debit"
     ),

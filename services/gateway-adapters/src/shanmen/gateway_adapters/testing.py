@@ -25,6 +25,9 @@ from shanmen.contracts.gateway import (
     PayoutRequested,
     RefundRequested,
     ResumeRequested,
+    WealthLiquidateRequested,
+    WealthRedeemRequested,
+    WealthSubscribeRequested,
 )
 from shanmen.contracts.terms import AccountRef
 from shanmen.gateway_adapters.domain.operations import Action, Channel, OperationStatus, Outcome
@@ -332,6 +335,27 @@ def refund(number: str = "ref_1", **given: Any) -> RefundRequested:
         "description": "退款",
     }
     return RefundRequested(operation_id=number, **{**usual, **given})
+
+
+def subscribe(number: str = "sub_1", **given: Any) -> WealthSubscribeRequested:
+    """A request to invest 8000 fen of product `prd_1`."""
+    return WealthSubscribeRequested(operation_id=number, **{**_invested(8_000), **given})
+
+
+def redeem(number: str = "red_1", **given: Any) -> WealthRedeemRequested:
+    """A request to take 3000 fen of product `prd_1` out again."""
+    return WealthRedeemRequested(operation_id=number, **{**_invested(3_000), **given})
+
+
+def liquidate(number: str = "liq_1", **given: Any) -> WealthLiquidateRequested:
+    """A request to take out what is left of product `prd_1`."""
+    usual = {"product_id": "prd_1", "description": "联票到期"}
+    return WealthLiquidateRequested(operation_id=number, **{**usual, **given})
+
+
+def _invested(amount_fen: int) -> dict[str, Any]:
+    usual = {"product_id": "prd_1", "order_no": "ord_1", "description": "联票理财"}
+    return {**usual, "amount_fen": amount_fen}
 
 
 def _account(account_id: str) -> AccountRef:

@@ -1,6 +1,6 @@
 """What settlement refuses."""
 
-from shanmen.common.errors import Conflict, Forbidden, Malformed
+from shanmen.common.errors import Conflict, Forbidden, Invalid, Malformed
 
 
 class NotForThisCaller(Forbidden):
@@ -56,6 +56,12 @@ class Contradiction(Malformed):
 
     No retry can mend it, and it must change nothing: it goes to the dead letters, for a person.
     """
+
+
+class ReportTooLong(Invalid):
+    """More than one answer holds: ask for a shorter period."""
+
+    code = "report_too_long"
 
 
 # ── what people do about money ──────────────────────────────────────────────────────────────────
@@ -131,6 +137,18 @@ class ReferenceUsed(Conflict):
     """This movement in the channel account is recorded already."""
 
     code = "reference_used"
+
+
+class NotCorrectable(Conflict):
+    """Something else relies on this posting: a counter-posting would belie it."""
+
+    code = "not_correctable"
+
+
+class PostingCorrected(Conflict):
+    """A posting is corrected once, and this one's correction is made or waits for approval."""
+
+    code = "posting_corrected"
 
 
 class ApproverAlready(Conflict):

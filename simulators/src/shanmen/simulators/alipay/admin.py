@@ -1,281 +1,32 @@
-"""`/admin`: setting the channel up, reading its books, ordering faults. JSON, integer fen."""
+"""`/admin` of the Alipay simulator: what all channels have, and apps, trades and payouts."""
 
-import secrets
-import sqlite3
-from collections.abc import Awaitable, Callable
-from json import JSONDecodeError
 from typing import Final
 
-from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from shanmen.simulators.alipay import enrolment, fault_orders, views
-from shanmen.simulators.alipay.books import Books
-from shanmen.simulators.alipay.channel import Channel
-from shanmen.simulators.alipay.notifications import described
-from shanmen.simulators.fields import BadInput, Fields
+from shanmen.simulators import admin
+from shanmen.simulators.alipay import enrolment, views
+from shanmen.simulators.alipay.faults import CALL_KINDS
+from shanmen.simulators.alipay.methods.table import METHODS
+from shanmen.simulators.fault_orders import Catalogue
 
-Endpoint = Callable[[Request], Awaitable[Response]]
-
-_MAX_ROWS: Final = 1_000
+CATALOGUE: Final = Catalogue(CALL_KINDS, METHODS)
 
 
 def routes() -> list[Route]:
     """All routes of the admin API."""
-    table: tuple[tuple[str, str, Endpoint], ...] = (
-        ("GET", "/accounts", _lister("accounts")),
-        ("POST", "/accounts", _putter(enrolment.put_account, "accounts", "account_no")),
-        ("GET", "/accounts/{key}", _reader("accounts", "account_no")),
-        ("GET", "/accounts/{key}/entries", _entries),
-        ("GET", "/accounts/{key}/movements", _movements),
-        ("POST", "/accounts/{key}/top-up", _top_up),
-        ("PUT", "/accounts/{key}/balance", _set_balance),
-        ("GET", "/statements", _statements),
-        ("GET", "/agreements", _lister("agreements")),
-        ("POST", "/agreements", _putter(enrolment.put_agreement, "agreements", "agreement_no")),
-        ("GET", "/agreements/{key}", _reader("agreements", "agreement_no")),
-        ("GET", "/apps", _lister("apps")),
-        ("POST", "/apps", _putter(enrolment.put_app, "apps", "app_id")),
-        ("GET", "/apps/{key}", _reader("apps", "app_id")),
-        ("GET", "/trades", _lister("trades")),
-        ("GET", "/trades/{key}", _finder(views.trade)),
-        ("GET", "/transfers", _lister("transfers")),
-        ("GET", "/transfers/{key}", _finder(views.transfer)),
-        ("GET", "/notifications", _notifications),
-        ("GET", "/calls", _calls),
-        ("GET", "/faults", _list_faults),
-        ("POST", "/faults", _order_fault),
-        ("DELETE", "/faults", _call_off),
-        ("DELETE", "/faults/{fault_id:int}", _call_off),
-        ("GET", "/health", _health),
-        ("GET", "/public-key", _public_key),
+    put_agreement = admin.putter(enrolment.put_agreement, "agreements", "agreement_no")
+    return admin.routes_of(
+        [
+            *admin.common_rows(CATALOGUE),
+            ("POST", "/accounts", admin.putter(enrolment.put_account, "accounts", "account_no")),
+            ("POST", "/agreements", put_agreement),
+            ("GET", "/apps", admin.lister("apps")),
+            ("POST", "/apps", admin.putter(enrolment.put_app, "apps", "app_id")),
+            ("GET", "/apps/{key}", admin.reader("apps", "app_id")),
+            ("GET", "/trades", admin.lister("trades")),
+            ("GET", "/trades/{key}", admin.finder(views.trade)),
+            ("GET", "/transfers", admin.lister("transfers")),
+            ("GET", "/transfers/{key}", admin.finder(views.transfer)),
+        ]
     )
-    return [
-        Route(f"/admin{path}", _guarded(endpoint), methods=[verb])
-        for verb, path, endpoint in table
-    ]
-
-
-def _guarded(endpoint: Endpoint) -> Endpoint:
-    """Ask for the token, where one is set, and turn bad input into an answer that helps."""
-
-    async def guarded(request: Request) -> Response:
-        token = _channel(request).settings.admin_token
-        given = request.headers.get("authorization", "")
-        if token is not None and not secrets.compare_digest(
-            given.encode(), f"Bearer {token}".encode()
-        ):
-            return _refusal(401, "send the admin token: Authorization: Bearer <token>")
-        try:
-            return await endpoint(request)
-        except BadInput as bad:
-            return _refusal(400, str(bad))
-
-    return guarded
-
-
-def _channel(request: Request) -> Channel:
-    channel: Channel = request.app.state.channel
-    return channel
-
-
-def _refusal(status: int, error: str) -> Response:
-    return JSONResponse({"error": error}, status_code=status)
-
-
-async def _body(request: Request) -> object:
-    try:
-        body: object = await request.json()
-    except (JSONDecodeError, UnicodeDecodeError):
-        raise BadInput("the body must be JSON") from None
-    return body
-
-
-def _number(request: Request, name: str, default: int, maximum: int) -> int:
-    given = request.query_params.get(name, str(default))
-    if not given.isascii() or not given.isdigit() or int(given) > maximum:
-        raise BadInput(f"{name} must be a whole number from 0 to {maximum}")
-    return int(given)
-
-
-def _page(request: Request) -> tuple[int, int]:
-    return _number(request, "after", 0, 2**62), _number(request, "limit", _MAX_ROWS, _MAX_ROWS)
-
-
-def _read(books: Books, table: str, key_column: str, key: str) -> dict[str, object] | None:
-    row = books.row(f"SELECT * FROM {table} WHERE {key_column} = ?", key)
-    return None if row is None else views.shown(row)
-
-
-def _reader(table: str, key_column: str) -> Endpoint:
-    return _finder(lambda books, key: _read(books, table, key_column, key))
-
-
-def _finder(find: Callable[[Books, str], dict[str, object] | None]) -> Endpoint:
-    async def read_one(request: Request) -> Response:
-        key = request.path_params["key"]
-        found = await _channel(request).within(lambda books: find(books, key))
-        return (
-            _refusal(404, f"nothing here is called {key}")
-            if found is None
-            else JSONResponse(found)
-        )
-
-    return read_one
-
-
-def _putter(put: Callable[[Books, object], str], table: str, key_column: str) -> Endpoint:
-    async def put_one(request: Request) -> Response:
-        given = await _body(request)
-        return JSONResponse(
-            await _channel(request).within(
-                lambda books: _read(books, table, key_column, put(books, given))
-            )
-        )
-
-    return put_one
-
-
-def _lister(table: str) -> Endpoint:
-    has_status = table not in {"accounts", "apps"}
-
-    async def list_all(request: Request) -> Response:
-        after, limit = _page(request)
-        status = request.query_params.get("status") if has_status else None
-        found = await _channel(request).within(
-            lambda books: views.listed(books, table, after, limit, status)
-        )
-        return JSONResponse({table: found})
-
-    return list_all
-
-
-async def _entries(request: Request) -> Response:
-    after, limit = _page(request)
-    key = request.path_params["key"]
-    found = await _channel(request).within(
-        lambda books: views.entries(books, key, after, limit) if books.account(key) else None
-    )
-    return (
-        _refusal(404, f"there is no account {key}")
-        if found is None
-        else JSONResponse({"entries": found})
-    )
-
-
-async def _movements(request: Request) -> Response:
-    """An account's movements by business number, from behind the number `after`."""
-    key, after = request.path_params["key"], request.query_params.get("after", "")
-    limit = _number(request, "limit", _MAX_ROWS, _MAX_ROWS)
-    found = await _channel(request).within(
-        lambda books: views.movements(books, key, after, limit) if books.account(key) else None
-    )
-    return (
-        _refusal(404, f"there is no account {key}")
-        if found is None
-        else JSONResponse({"movements": found})
-    )
-
-
-async def _statements(request: Request) -> Response:
-    """Every account's balance and journal, from behind the account number `after`."""
-    after = request.query_params.get("after", "")
-    limit = _number(request, "limit", _MAX_ROWS, _MAX_ROWS)
-    found = await _channel(request).within(lambda books: views.statements(books, after, limit))
-    return JSONResponse({"statements": found})
-
-
-async def _top_up(request: Request) -> Response:
-    """Add money; with a `reference`, once."""
-    fields = Fields(await _body(request), "a top-up")
-    amount_fen = fields.integer("amount_fen", 1)
-    reference = fields.optional_text("reference")
-    fields.finish()
-    return await _adjusted(request, "top_up", lambda _balance_fen: amount_fen, reference)
-
-
-async def _set_balance(request: Request) -> Response:
-    fields = Fields(await _body(request), "a balance")
-    target_fen = fields.integer("balance_fen", 0)
-    fields.finish()
-    return await _adjusted(
-        request, "adjustment", lambda balance_fen: target_fen - balance_fen, None
-    )
-
-
-async def _adjusted(
-    request: Request, kind: str, change: Callable[[int], int], reference: str | None
-) -> Response:
-    key = request.path_params["key"]
-
-    def adjust(books: Books) -> dict[str, object] | None:
-        account = books.account(key)
-        if account is None:
-            return None
-        amount_fen = change(account["balance_fen"])
-        is_repeat = reference is not None and books.row(
-            "SELECT 1 FROM entries WHERE account_no = ? AND kind = ? AND channel_no = ?",
-            key,
-            kind,
-            reference,
-        )
-        if amount_fen and not is_repeat:
-            number = reference or books.next_number("00900")
-            books.add_from_outside(
-                kind=kind, reference=number, account_no=key, amount_fen=amount_fen
-            )
-        return _read(books, "accounts", "account_no", key)
-
-    found = await _channel(request).within(adjust)
-    return _refusal(404, f"there is no account {key}") if found is None else JSONResponse(found)
-
-
-async def _notifications(request: Request) -> Response:
-    after, limit = _page(request)
-    found = await _channel(request).within(
-        lambda books: books.rows(
-            "SELECT * FROM notifications WHERE notification_id > ?"
-            " ORDER BY notification_id LIMIT ?",
-            after,
-            limit,
-        )
-    )
-    return JSONResponse({"notifications": [described(row) for row in found]})
-
-
-async def _calls(request: Request) -> Response:
-    return JSONResponse({"calls": list(_channel(request).recent_calls)})
-
-
-async def _list_faults(request: Request) -> Response:
-    return JSONResponse({"faults": await _channel(request).within(fault_orders.list_faults)})
-
-
-async def _order_fault(request: Request) -> Response:
-    given = await _body(request)
-    ordered = await _channel(request).within(lambda books: fault_orders.order_fault(books, given))
-    return JSONResponse(ordered, status_code=201)
-
-
-async def _call_off(request: Request) -> Response:
-    fault_id: int | None = request.path_params.get("fault_id")
-    removed = await _channel(request).within(lambda books: fault_orders.call_off(books, fault_id))
-    if fault_id is not None and not removed:
-        return _refusal(404, f"there is no fault {fault_id}")
-    return JSONResponse({"removed": removed})
-
-
-async def _health(request: Request) -> Response:
-    """Healthy when the books answer and the background still works."""
-    try:
-        await _channel(request).within(lambda books: books.row("SELECT 1"))
-    except sqlite3.Error:
-        return _refusal(503, "the books do not answer")
-    if request.app.state.background.done():
-        return _refusal(503, "the background work has ended; see the log")
-    return JSONResponse({"status": "ok"})
-
-
-async def _public_key(request: Request) -> Response:
-    return PlainTextResponse(_channel(request).key.public_pem())

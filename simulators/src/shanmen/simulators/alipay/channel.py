@@ -1,120 +1,45 @@
-"""The running channel: its books, its key, its clock, and the work it does by itself."""
+"""The running Alipay: its books, its key, and what it does by itself."""
 
-import asyncio
-import logging
 import sqlite3
-import ssl
-from collections import deque
-from collections.abc import Callable
-from functools import cache
-from typing import Any, Final, TypeVar
+from urllib.parse import urlencode
 
-import httpx
-
+from shanmen.simulators import channel, faults
 from shanmen.simulators.alipay import books as books_module
-from shanmen.simulators.alipay import execution, faults, notices, notifications
-from shanmen.simulators.alipay.books import Books
-from shanmen.simulators.alipay.settings import Settings
-from shanmen.simulators.alipay.signing import SigningKey
-from shanmen.simulators.store import Store
-
-logger = logging.getLogger(__name__)
-
-T = TypeVar("T")
-
-_CALLS_KEPT: Final = 5_000
-_SENDS_AT_ONCE: Final = 16
-_LONGEST_SLEEP_S: Final = 3600.0
+from shanmen.simulators.alipay import execution, notices, notifications
+from shanmen.simulators.books import Books
+from shanmen.simulators.settings import Settings
+from shanmen.simulators.signing import SigningKey
 
 
-class Channel:
+class Channel(channel.Channel):
     """Everything that the HTTP side works with. Close it with `close`."""
 
     def __init__(self, settings: Settings) -> None:
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
-        self.settings = settings
+        super().__init__(
+            settings,
+            name="alipay",
+            schema="".join(module.SCHEMA for module in (books_module, notices, faults, execution)),
+            postbox=notifications.POSTBOX,
+        )
         self.key = SigningKey.load_or_create(settings.data_dir / "alipay_key.pem")
-        self.recent_calls: deque[dict[str, Any]] = deque(maxlen=_CALLS_KEPT)
-        self._wake = asyncio.Event()
-        self._store = Store(
-            settings.data_dir / "alipay.sqlite3",
-            "".join(module.SCHEMA for module in (books_module, notices, faults, execution)),
+
+    def public_pem(self) -> str:
+        """The key that verifies answers and notifications."""
+        return self.key.public_pem()
+
+    def run_overdue(self, books: Books) -> None:
+        """Carry out what was deferred and finish what was left waiting."""
+        execution.run_overdue(books)
+
+    def next_overdue_ms(self, books: Books) -> int | None:
+        """When `run_overdue` has something to do next, if ever."""
+        return execution.next_overdue_ms(books)
+
+    def letter(self, row: sqlite3.Row) -> channel.Letter:
+        """The signed form of one sending."""
+        form = notifications.form(row, self.key, self.now_ms())
+        return channel.Letter(
+            content=urlencode(form).encode(),
+            media_type="application/x-www-form-urlencoded",
+            accepted=notifications.ACCEPTED,
         )
-
-    def now_ms(self) -> int:
-        """The present moment of the channel's clock."""
-        return round(self.settings.clock().timestamp() * 1000)
-
-    async def within(self, work: Callable[[Books], T]) -> T:
-        """Run `work` as one durable transaction; whatever it raises undoes it."""
-
-        def job(connection: sqlite3.Connection) -> tuple[T, bool]:
-            books = Books(connection, self.now_ms())
-            return work(books), books.leaves_work
-
-        result, leaves_work = await self._store.run(job)
-        if leaves_work:
-            self._wake.set()
-        return result
-
-    async def work(self) -> None:
-        """Finish what is overdue and send notifications, until cancelled."""
-        free = asyncio.Semaphore(_SENDS_AT_ONCE)
-        timeout = httpx.Timeout(self.settings.notify_timeout_s)
-        async with (
-            httpx.AsyncClient(timeout=timeout, trust_env=False, verify=_trust()) as client,
-            asyncio.TaskGroup() as sendings,
-        ):
-            while True:
-                self._wake.clear()
-                due, next_ms = await self.within(_take_work)
-                for row in due:
-                    await free.acquire()
-                    sending = sendings.create_task(self._send(client, row))
-                    sending.add_done_callback(lambda _: free.release())
-                await self._sleep_until(next_ms)
-
-    def close(self) -> None:
-        """Close the books; everything accepted is on the disk already."""
-        self._store.close()
-
-    async def _sleep_until(self, next_ms: int | None) -> None:
-        wait_s = _LONGEST_SLEEP_S
-        if next_ms is not None:
-            wait_s = min(wait_s, max(0.0, (next_ms - self.now_ms()) / 1000))
-        try:
-            async with asyncio.timeout(wait_s):
-                await self._wake.wait()
-        except TimeoutError:
-            pass
-
-    async def _send(self, client: httpx.AsyncClient, row: sqlite3.Row) -> None:
-        try:
-            form = notifications.form(row, self.key, self.now_ms())
-            answer = await client.post(row["url"], data=form)
-            is_accepted = answer.content == notifications.ACCEPTED
-        except (httpx.HTTPError, httpx.InvalidURL):
-            is_accepted = False
-        logger.info("notification of %s %s accepted=%s", row["method"], row["number"], is_accepted)
-        await self.within(
-            lambda books: notifications.record_result(
-                books,
-                row,
-                is_accepted=is_accepted,
-                schedule_scale=self.settings.notify_scale,
-            )
-        )
-
-
-@cache
-def _trust() -> ssl.SSLContext:
-    """Reading the machine's certificates takes longer than starting the rest of the channel."""
-    return ssl.create_default_context()
-
-
-def _take_work(books: Books) -> tuple[list[sqlite3.Row], int | None]:
-    execution.run_overdue(books)
-    due = notifications.take_due(books, _SENDS_AT_ONCE)
-    books.leaves_work = len(due) == _SENDS_AT_ONCE
-    moments = [execution.next_overdue_ms(books), notifications.next_due_ms(books)]
-    return due, min((moment for moment in moments if moment is not None), default=None)

@@ -3,14 +3,12 @@
 An account's money is set only when it is created; afterwards it moves by top-ups and business.
 """
 
-import json
-from collections.abc import Callable
-from pathlib import Path
 from typing import Final
 
-from shanmen.simulators.alipay.books import Books
-from shanmen.simulators.alipay.signing import load_public_key
+from shanmen.simulators.books import Books
+from shanmen.simulators.enrolment import Section, require_account
 from shanmen.simulators.fields import BadInput, Fields
+from shanmen.simulators.signing import load_public_key
 
 AGREEMENT_STATUSES: Final = ("TEMP", "NORMAL", "STOP", "UNSIGN")
 
@@ -58,7 +56,7 @@ def put_agreement(books: Books, given: object) -> str:
     fields.finish()
     if status not in AGREEMENT_STATUSES:
         raise BadInput(f"an agreement's status is one of {', '.join(AGREEMENT_STATUSES)}")
-    _require_account(books, account_no)
+    require_account(books, account_no)
     books.write(
         "INSERT INTO agreements VALUES (?, ?, ?, ?, ?) ON CONFLICT (agreement_no) DO UPDATE SET"
         " account_no = excluded.account_no, status = excluded.status,"
@@ -87,7 +85,7 @@ def put_app(books: Books, given: object) -> str:
         load_public_key(public_key_pem)
     except ValueError:
         raise BadInput("public_key_pem must be an RSA public key in PEM") from None
-    _require_account(books, account_no)
+    require_account(books, account_no)
     books.write(
         "INSERT INTO apps VALUES (?, ?, ?, ?) ON CONFLICT (app_id) DO UPDATE SET"
         " account_no = excluded.account_no, public_key_pem = excluded.public_key_pem,"
@@ -100,43 +98,11 @@ def put_app(books: Books, given: object) -> str:
     return app_id
 
 
-_SECTIONS: Final[tuple[tuple[str, str, Callable[[Books, object], str]], ...]] = (
+SECTIONS: Final[tuple[Section, ...]] = (
     ("accounts", "account_no", put_account),
     ("agreements", "agreement_no", put_agreement),
     ("apps", "app_id", put_app),
 )
-
-
-def read_seed(path: Path) -> object:
-    """The content of a seed file: `{"accounts": […], "agreements": […], "apps": […]}`.
-
-    Raises BadInput.
-    """
-    try:
-        content: object = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise BadInput(f"the seed file {path} cannot be read: {error}") from error
-    return content
-
-
-def plant(books: Books, seed: object) -> None:
-    """Create what the seed describes and the books lack; what exists stays as it is.
-
-    Raises BadInput, and then nothing of the seed is kept.
-    """
-    fields = Fields(seed, "the seed file")
-    sections = [(fields.items(name), name, key, put) for name, key, put in _SECTIONS]
-    fields.finish()
-    for items, table, key, put in sections:
-        for item in items:
-            number = item.get(key) if isinstance(item, dict) else None
-            if books.row(f"SELECT 1 FROM {table} WHERE {key} = ?", str(number)) is None:
-                put(books, item)
-
-
-def _require_account(books: Books, account_no: str) -> None:
-    if books.account(account_no) is None:
-        raise BadInput(f"there is no account {account_no}; create it first")
 
 
 def _require_unused(books: Books, account_no: str, user_id: str, logon_id: str) -> None:

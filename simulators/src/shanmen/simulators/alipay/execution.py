@@ -5,13 +5,14 @@ import sqlite3
 from dataclasses import dataclass, replace
 from typing import Final
 
-from shanmen.simulators.alipay import faults, trades, transfers
-from shanmen.simulators.alipay.books import Books
-from shanmen.simulators.alipay.clearing import Later
-from shanmen.simulators.alipay.faults import Execution, Fault, Kind
+from shanmen.simulators.alipay import trades, transfers
+from shanmen.simulators.alipay.faults import CALL_KINDS, CallKind
 from shanmen.simulators.alipay.methods.call import Call
 from shanmen.simulators.alipay.methods.table import METHODS, Method, numbers_of
 from shanmen.simulators.alipay.wire import Answer, Refusal, read_content, success
+from shanmen.simulators.books import Books
+from shanmen.simulators.clearing import Later
+from shanmen.simulators.faults import Execution, Fault, Subject, take, unless_money_moves
 
 SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS deferred_calls (
@@ -24,7 +25,7 @@ CREATE TABLE IF NOT EXISTS deferred_calls (
 );
 """
 
-_HONEST: Final = Kind()
+_HONEST: Final = CallKind()
 _DEFERRED_MS: Final = 1_000
 
 
@@ -33,20 +34,18 @@ class Performance:
     """What a call came to, and how the answer is to be delivered."""
 
     answer: Answer
-    kind: Kind
+    kind: CallKind
     fault: Fault | None
 
 
 def perform(books: Books, call: Call) -> Performance:
     """Carry a verified call out. Its effects and the fault's count are one transaction."""
     method = METHODS[call.method]
-    subject = faults.Subject(
-        call.method, numbers_of(method, call), lambda: method.parties(books, call)
-    )
-    fault = faults.take_for_call(books, subject)
+    subject = Subject(call.method, numbers_of(method, call), lambda: method.parties(books, call))
+    fault = take(books, subject, CALL_KINDS)
     if fault is None:
         return Performance(_handle(books, method, call), _HONEST, None)
-    kind = faults.CALL_KINDS[fault.kind]
+    kind = CALL_KINDS[fault.kind]
     answer, is_spared = _execute(books, method, _with_clearing(books, call, kind, fault), fault)
     if kind.says is not None and not is_spared:
         answer = kind.says(fault, method, answer)
@@ -97,7 +96,7 @@ def _handle(books: Books, method: Method, call: Call) -> Answer:
 
 def _execute(books: Books, method: Method, call: Call, fault: Fault) -> tuple[Answer, bool]:
     """The handler's answer, and whether this fault spares the call."""
-    execution = faults.CALL_KINDS[fault.kind].execution
+    execution = CALL_KINDS[fault.kind].execution
     if execution is Execution.NEVER:
         return success(), False
     if execution is Execution.LATER:
@@ -105,19 +104,7 @@ def _execute(books: Books, method: Method, call: Call, fault: Fault) -> tuple[An
         return success(), False
     if execution is Execution.NOW:
         return _handle(books, method, call), False
-    return _handle_unless_money_moves(books, method, call)
-
-
-def _handle_unless_money_moves(books: Books, method: Method, call: Call) -> tuple[Answer, bool]:
-    before = books.movements
-    books.connection.execute("SAVEPOINT denial")
-    answer = _handle(books, method, call)
-    is_spared = books.movements == before
-    if not is_spared:
-        books.connection.execute("ROLLBACK TO denial")
-        books.movements = before
-    books.connection.execute("RELEASE denial")
-    return answer, is_spared
+    return unless_money_moves(books, lambda: _handle(books, method, call))
 
 
 def _defer(books: Books, call: Call, fault: Fault) -> None:
@@ -133,7 +120,7 @@ def _defer(books: Books, call: Call, fault: Fault) -> None:
     books.leaves_work = True
 
 
-def _with_clearing(books: Books, call: Call, kind: Kind, fault: Fault) -> Call:
+def _with_clearing(books: Books, call: Call, kind: CallKind, fault: Fault) -> Call:
     if kind.succeeds_later is None:
         return call
     due_ms = None if fault.delay_ms is None else books.now_ms + fault.delay_ms

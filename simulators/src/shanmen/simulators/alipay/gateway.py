@@ -7,15 +7,12 @@ from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
 
-from shanmen.simulators.alipay.books import Books
 from shanmen.simulators.alipay.channel import Channel
 from shanmen.simulators.alipay.execution import Performance, find_app, perform
-from shanmen.simulators.alipay.faults import Delivery, Fault, Kind, Signature
 from shanmen.simulators.alipay.methods.call import Call
 from shanmen.simulators.alipay.methods.table import METHODS, numbers_of
-from shanmen.simulators.alipay.signing import request_content, verify
+from shanmen.simulators.alipay.signing import request_content
 from shanmen.simulators.alipay.wire import (
     CHARSETS,
     Answer,
@@ -24,9 +21,12 @@ from shanmen.simulators.alipay.wire import (
     node_bytes,
     read_content,
     read_parameters,
-    utc_time,
 )
-from shanmen.simulators.serving import drop_connection
+from shanmen.simulators.books import Books
+from shanmen.simulators.faults import Delivery, Fault, Signature
+from shanmen.simulators.moments import utc_time
+from shanmen.simulators.signing import verify
+from shanmen.simulators.silence import instead_of_answer
 
 logger = logging.getLogger(__name__)
 
@@ -169,21 +169,13 @@ def _note(
 
 async def _deliver(channel: Channel, handled: Handled, charset: str) -> Response:
     kind, fault = handled.performance.kind, handled.performance.fault
-    if fault is not None and fault.delay_ms is not None and _delays_answer(kind):
+    if fault is not None and fault.delay_ms is not None and kind.delays_answer:
         await asyncio.sleep(fault.delay_ms / 1000)
-    if kind.delivery is Delivery.UNAVAILABLE:
-        page = "<html><body><h1>503 Service Unavailable</h1></body></html>"
-        return Response(page, status_code=503, media_type="text/html")
-    if kind.delivery is not Delivery.ANSWER:
-        is_held = kind.delivery is Delivery.SILENCE and fault is not None
-        return Silence(hold_ms=fault.hold_ms if is_held and fault is not None else 0)
+    withheld = instead_of_answer(kind.delivery, fault)
+    if withheld is not None:
+        return withheld
     node_name = handled.method.replace(".", "_") + "_response"
     return _answered(channel, node_name, handled.performance.answer, charset, kind.signature)
-
-
-def _delays_answer(kind: Kind) -> bool:
-    """Whether `delay_ms` is about the answer; for some kinds it is about the money."""
-    return kind.delivery is Delivery.ANSWER and kind.succeeds_later is None
 
 
 def _answered(
@@ -196,34 +188,3 @@ def _answered(
     return Response(
         envelope(node_name, node, signed), headers={"content-type": f"text/html;charset={charset}"}
     )
-
-
-class Silence(Response):
-    """No answer at all: the connection is held, then dropped."""
-
-    def __init__(self, hold_ms: int) -> None:
-        super().__init__()
-        self._hold_ms = hold_ms
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Wait until the client has gone or has waited long enough."""
-        has_left = await _has_left_within(receive, self._hold_ms / 1000)
-        if not has_left and not await drop_connection(scope, receive):
-            # A server without the extension: an answer that breaks off is the nearest thing.
-            await send(
-                {
-                    "type": "http.response.start",
-                    "status": 502,
-                    "headers": [(b"content-length", b"1")],
-                }
-            )
-
-
-async def _has_left_within(receive: Receive, wait_s: float) -> bool:
-    try:
-        async with asyncio.timeout(wait_s):
-            while (await receive())["type"] != "http.disconnect":
-                pass
-    except TimeoutError:
-        return False
-    return True

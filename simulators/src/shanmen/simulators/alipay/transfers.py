@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from shanmen.simulators.alipay import notices
-from shanmen.simulators.alipay.books import BalanceTooLow, Books
-from shanmen.simulators.alipay.clearing import Later
-from shanmen.simulators.alipay.wire import china_time, yuan
+from shanmen.simulators.alipay.wire import yuan
+from shanmen.simulators.books import BalanceTooLow, Books
+from shanmen.simulators.clearing import Later
+from shanmen.simulators.moments import china_time
 
 DEALING: Final = "DEALING"
 SUCCESS: Final = "SUCCESS"

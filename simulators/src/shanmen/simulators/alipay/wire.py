@@ -4,11 +4,12 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import datetime
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
-_CHINA: Final = timezone(timedelta(hours=8))
+from shanmen.simulators.moments import CHINA
+
 _TIME: Final = "%Y-%m-%d %H:%M:%S"
 _YUAN: Final = re.compile(r"(\d{1,9})(?:\.(\d{1,2}))?", re.ASCII)
 
@@ -66,25 +67,12 @@ def fen(amount_yuan: object) -> int | None:
     return int(whole) * 100 + int((decimals or "").ljust(2, "0"))
 
 
-def china_time(at_ms: int) -> str:
-    """A moment as answers carry it: China time, no zone."""
-    return datetime.fromtimestamp(at_ms / 1000, _CHINA).strftime(_TIME)
-
-
 def is_china_time(text: str) -> bool:
     """Whether a request's `timestamp` has the documented form."""
     try:
-        return datetime.strptime(text, _TIME).replace(tzinfo=_CHINA).strftime(_TIME) == text
+        return datetime.strptime(text, _TIME).replace(tzinfo=CHINA).strftime(_TIME) == text
     except ValueError:
         return False
-
-
-def utc_time(at_ms: int | None) -> str | None:
-    """A moment as the admin API carries it: RFC 3339, UTC."""
-    if at_ms is None:
-        return None
-    moment = datetime.fromtimestamp(at_ms / 1000, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def read_parameters(query: bytes, body: bytes) -> dict[str, str]:

@@ -12,7 +12,8 @@ _DEBIT: Final = "SELECT operation_id FROM operations WHERE kind = 'debit' LIMIT 
 _SENT_PAYOUT: Final = "SELECT operation_id FROM operations WHERE kind = 'payout' LIMIT 1"
 _BOOK: Final = """
 INSERT INTO postings (key, kind, occurred_at) VALUES ('made-up', 'owner_in', now());
-INSERT INTO entries SELECT posting_id, account, debit_fen, credit_fen
+INSERT INTO entries (posting_id, account, debit_fen, credit_fen, occurred_at)
+SELECT posting_id, account, debit_fen, credit_fen, occurred_at
 FROM postings, (VALUES ('{debited}', {fen}::bigint, 0::bigint), ('{credited}', 0, {fen}))
     AS line (account, debit_fen, credit_fen) WHERE key = 'made-up'
 """

@@ -5,10 +5,10 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from shanmen.catalog import queries
 from shanmen.catalog.domain import MINTABLE, SCOPES, AccountRole, PartyKind
 from shanmen.catalog.errors import DuplicateAccount, NotYours, UnknownReference
 from shanmen.catalog.ports import CatalogContext
+from shanmen.catalog.queries import parties as queries
 from shanmen.catalog.schemas import (
     AccountView,
     CredentialView,

@@ -7,8 +7,9 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from shanmen.catalog import queries
 from shanmen.catalog.domain import (
+    AccountRole,
+    PartyKind,
     ProductStatus,
     ReservationStatus,
     VisitRule,
@@ -20,6 +21,7 @@ from shanmen.catalog.domain import (
 )
 from shanmen.catalog.errors import (
     AccountMissing,
+    ConsentWithdrawn,
     NotOnCalendar,
     PastDate,
     QuantityOutOfRange,
@@ -30,7 +32,8 @@ from shanmen.catalog.errors import (
     VisitDateUnfit,
 )
 from shanmen.catalog.ports import CatalogContext
-from shanmen.catalog.usecases.products import is_on_sale
+from shanmen.catalog.queries import parties, pool, products
+from shanmen.catalog.usecases.products import is_on_sale, without_consent
 from shanmen.common.db import Tx
 from shanmen.common.errors import NotFound, Refusal
 from shanmen.contracts.catalog import (
@@ -65,11 +68,11 @@ async def reserve_stock(
     now = ctx.clock.now()
     async with ctx.db.transaction() as tx:
         terms = await _load_terms(tx, commands)
-        entries = await queries.find_entries(
+        entries = await pool.find_entries(
             tx, [(c.product_id, c.visit_date, c.slot) for c in commands]
         )
-        left = await queries.lock_stock(tx, sorted(set(entries.values())))
-        known = await queries.reservations(tx, [command.order_no for command in commands])
+        left = await pool.lock_stock(tx, sorted(set(entries.values())))
+        known = await pool.reservations(tx, [command.order_no for command in commands])
         results: list[ReservationResult] = []
         new_rows: dict[str, dict[str, Any]] = {}
         for position, command in enumerate(commands):
@@ -87,28 +90,28 @@ async def reserve_stock(
             except Refusal as error:
                 results.append(_refused(command, error))
         if new_rows:
-            await queries.insert_reservations(tx, list(new_rows.values()))
-            await queries.move_counters(tx, _reserved_by_entry(new_rows.values()))
+            await pool.insert_reservations(tx, list(new_rows.values()))
+            await pool.move_counters(tx, _reserved_by_entry(new_rows.values()))
     return tuple(results)
 
 
 async def confirm_reservation(tx: Tx, order_no: str) -> None:
     """The order exists."""
-    await queries.change_reservation(tx, order_no, ReservationStatus.CONFIRMED)
+    await pool.change_reservation(tx, order_no, ReservationStatus.CONFIRMED)
 
 
 async def sell_reservation(tx: Tx, order_no: str) -> None:
     """The order's tickets are issued: what was reserved is sold."""
-    row = await queries.change_reservation(tx, order_no, ReservationStatus.SOLD)
+    row = await pool.change_reservation(tx, order_no, ReservationStatus.SOLD)
     if row is not None:
-        await queries.move_counters(tx, {row.stock_id: (-row.quantity, row.quantity)})
+        await pool.move_counters(tx, {row.stock_id: (-row.quantity, row.quantity)})
 
 
 async def release_reservation(tx: Tx, order_no: str) -> None:
     """The order ended unpaid, or never came to be: its stock goes back, once."""
-    row = await queries.change_reservation(tx, order_no, ReservationStatus.RELEASED)
+    row = await pool.change_reservation(tx, order_no, ReservationStatus.RELEASED)
     if row is not None:
-        await queries.move_counters(tx, {row.stock_id: (-row.quantity, 0)})
+        await pool.move_counters(tx, {row.stock_id: (-row.quantity, 0)})
 
 
 async def ask_about_unconfirmed(ctx: CatalogContext) -> int:
@@ -116,7 +119,7 @@ async def ask_about_unconfirmed(ctx: CatalogContext) -> int:
     now = ctx.clock.now()
     older_than = now - timedelta(seconds=ctx.settings.reservation_confirm_s)
     async with ctx.db.transaction() as tx:
-        rows = await queries.claim_unconfirmed(tx, older_than=older_than, now=now, limit=200)
+        rows = await pool.claim_unconfirmed(tx, older_than=older_than, now=now, limit=200)
         await ctx.outbox.add(
             tx,
             [
@@ -130,14 +133,14 @@ async def ask_about_unconfirmed(ctx: CatalogContext) -> int:
 async def _load_terms(tx: Tx, commands: Sequence[ReserveStock]) -> _Terms:
     product_ids = sorted({command.product_id for command in commands})
     distributor_ids = sorted({command.distributor_id for command in commands})
-    spots = await queries.spots_of_products(tx, product_ids)
+    spots = await products.spots_of_products(tx, product_ids)
     spot_ids = sorted({spot.spot_id for rows in spots.values() for spot in rows})
     return _Terms(
-        products=await queries.products_by_id(tx, product_ids),
+        products=await products.products_by_id(tx, product_ids),
         spots=spots,
-        distributors=await queries.distributors_by_id(tx, distributor_ids),
-        pay_accounts=await queries.default_accounts(tx, distributor_ids, "pay"),
-        receive_accounts=await queries.default_accounts(tx, spot_ids, "receive"),
+        distributors=await parties.parties_by_id(tx, distributor_ids, PartyKind.DISTRIBUTOR),
+        pay_accounts=await parties.default_accounts(tx, distributor_ids, AccountRole.PAY),
+        receive_accounts=await parties.default_accounts(tx, spot_ids, AccountRole.RECEIVE),
     )
 
 
@@ -154,6 +157,7 @@ def _on_sale(
         raise NotFound("product", command.product_id)
     spots = terms.spots[command.product_id]
     _check_sale(command, product, spots, now)
+    _check_consents(product, spots)
     return product, spots
 
 
@@ -211,11 +215,20 @@ def _check_sale(
         needs = "needs a visit_date" if dated else "has no visit_date"
         raise VisitDateUnfit(f"This product {needs}.", field="body.visit_date")
     last_day: date = command.visit_date or product.valid_until
-    today = min(local_date(now, spot.time_zone) for spot in spots)
+    # Of several spots the first one to see midnight decides: none may be sold that is over.
+    today = max(local_date(now, spot.time_zone) for spot in spots)
     if last_day < today:
         raise PastDate(
             f"{last_day} is over at the spot, where it is {today}.", field="body.visit_date"
         )
+
+
+def _check_consents(product: Row[Any], spots: Sequence[Row[Any]]) -> None:
+    if any(spot.terms_version != product.terms_version for spot in spots):
+        raise SaleClosed("The terms of this product have just changed; read it again.")
+    leaving = [spot.spot_name for spot in without_consent(product, spots)]
+    if leaving:
+        raise ConsentWithdrawn(f"No more tickets for {', '.join(leaving)} (景区已撤回).")
 
 
 def _spot_terms(

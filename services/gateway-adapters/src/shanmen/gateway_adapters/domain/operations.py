@@ -19,6 +19,13 @@ class OperationKind(StrEnum):
     DEBIT = "debit"  # 扣款: distributor → platform
     PAYOUT = "payout"  # 打款: platform → spot
     REFUND = "refund"  # 退款: platform → distributor, the way it came
+    SUBSCRIBE = "subscribe"  # 理财申购: the platform's own account → its wealth product
+    REDEEM = "redeem"  # 理财赎回: part of it back
+    LIQUIDATE = "liquidate"  # 理财清算: all of it back, with its yield
+
+
+WEALTH: Final = frozenset({OperationKind.SUBSCRIBE, OperationKind.REDEEM, OperationKind.LIQUIDATE})
+"""Wealth management (理财) of the platform's own account, which Huijinbao alone offers."""
 
 
 class Action(StrEnum):

@@ -33,7 +33,7 @@ class Policy:
     throttle_delays_s: tuple[float, ...] = (1, 2, 5, 15, 60)
     """Before the same call again; the last one repeats."""
     window_s: float = 24 * 3600
-    """Payouts and refunds go to a person this long after they were (last) asked for; debits never
+    """What is no debit goes to a person this long after it was (last) asked for; debits never
     do."""
 
 
@@ -177,7 +177,7 @@ def _after_throttle(case: _Case) -> Next | Finish:
 
 
 def _after_doubt(case: _Case) -> Next | Finish:
-    """It may have happened: ask. Past the window a payout or refund goes to a person."""
+    """It may have happened: ask. Past the window what is no debit goes to a person."""
     if case.is_past_window:
         return Finish(OperationStatus.PARKED, Outcome.UNKNOWN)
     return case.after(Action.QUERY, case.policy.query_delays_s, _calls_since_send(case.attempts))

@@ -8,7 +8,7 @@ connection or an answer whose signature does not verify is an `Answer` with `Out
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 from shanmen.gateway_adapters.domain.operations import Channel, OperationKind, Outcome
 
@@ -26,12 +26,17 @@ class Counterparty:
     agreement_no: str | None = None
 
 
+OWN_ACCOUNT: Final = Counterparty("", "")
+"""No other side: the platform's own account, which its provider knows."""
+
+
 @dataclass(frozen=True)
 class Instruction:
     """What is asked of a channel. Resending the same number always carries the same content.
 
-    `number` is the idempotency key at the channel, one per operation for its whole life. A refund
-    names the debit that it gives back in `original_number`.
+    `number` is the idempotency key at the channel, one per operation for its whole life.
+    `business_ref` says what it is about: an order, a spot or, of a wealth operation, a product. A
+    refund names the debit that it gives back in `original_number`.
     """
 
     number: str
@@ -39,6 +44,7 @@ class Instruction:
     amount_fen: int
     counterparty: Counterparty
     subject: str
+    business_ref: str = ""
     original_number: str | None = None
 
 
@@ -59,6 +65,7 @@ class Answer:
 
     `code` and `sub_code` are the channel's own (or `transport` and the kind of trouble), `reason`
     is fit to be shown to an operator. `channel_ref` is the channel's number for the operation.
+    `principal_fen` and `yield_fen` are what a redemption or liquidation brought: both or none.
     `listed` is false when the code is in none of our tables: unknown, and worth an alarm.
     `contact` says what the call tells of the channel itself.
     """
@@ -69,6 +76,8 @@ class Answer:
     sub_code: str = ""
     channel_ref: str | None = None
     amount_fen: int | None = None
+    principal_fen: int | None = None
+    yield_fen: int | None = None
     listed: bool = True
     raw: bytes = field(default=b"", repr=False)
     contact: Contact = Contact.VERIFIED

@@ -125,6 +125,8 @@ async def _conclude(
             "outcome": step.outcome,
             **told,
             "channel_ref": answer.channel_ref,
+            "principal_fen": answer.principal_fen,
+            "yield_fen": answer.yield_fen,
             "finished_at": now,
             "recheck_at": first_recheck(ctx, claim.action, answer, now) if has_failed else None,
         },

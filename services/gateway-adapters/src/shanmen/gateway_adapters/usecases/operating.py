@@ -18,7 +18,13 @@ from shanmen.common.errors import NotFound, Unavailable
 from shanmen.common.waiting import first_of
 from shanmen.gateway_adapters.domain.operations import Action, Channel, OperationKind, Outcome
 from shanmen.gateway_adapters.ports import GatewayContext
-from shanmen.gateway_adapters.providers.base import Answer, Contact, Instruction
+from shanmen.gateway_adapters.providers.base import (
+    OWN_ACCOUNT,
+    Answer,
+    Contact,
+    Counterparty,
+    Instruction,
+)
 from shanmen.gateway_adapters.usecases.breaking import Breaker, Pace
 from shanmen.gateway_adapters.usecases.claiming import (
     Claim,
@@ -130,7 +136,7 @@ async def call_channel(ctx: GatewayContext, claim: Claim) -> Answer:
     if provider is None:
         return _not_called(Outcome.CONFIG, "channel_off", f"{claim.channel} is not set up.")
     try:
-        counterparty = await ctx.accounts.counterparty(row.account_id)
+        counterparty = await _counterparty(ctx, row.account_id)
     except NotFound as error:
         return _not_called(Outcome.CONFIG, "account_unknown", error.detail)
     except Unavailable as error:
@@ -144,6 +150,7 @@ async def call_channel(ctx: GatewayContext, claim: Claim) -> Answer:
         amount_fen=row.amount_fen,
         counterparty=counterparty,
         subject=row.description,
+        business_ref=row.business_ref,
         original_number=row.original_operation_id,
     )
     calls = {
@@ -152,6 +159,10 @@ async def call_channel(ctx: GatewayContext, claim: Claim) -> Answer:
         Action.CANCEL: provider.cancel,
     }
     return await calls[claim.action](instruction)
+
+
+async def _counterparty(ctx: GatewayContext, account_id: str | None) -> Counterparty:
+    return OWN_ACCOUNT if account_id is None else await ctx.accounts.counterparty(account_id)
 
 
 def _not_called(outcome: Outcome, code: str, reason: str) -> Answer:

@@ -73,6 +73,8 @@ async def _succeed_late(
             "code": answer.sub_code or answer.code,
             "reason": answer.reason[:500],
             "channel_ref": answer.channel_ref,
+            "principal_fen": answer.principal_fen,
+            "yield_fen": answer.yield_fen,
             "finished_at": now,
         },
     )

@@ -8,7 +8,6 @@ from sqlalchemy import Row
 from shanmen.common.db import Tx, after_commit
 from shanmen.common.errors import Malformed, NotYet
 from shanmen.contracts.gateway import OperationFailed, OperationStuck, OperationSucceeded
-from shanmen.contracts.terms import AccountRef
 from shanmen.gateway_adapters.domain.operations import (
     Action,
     Channel,
@@ -27,11 +26,15 @@ CANCELLED: Final = "cancelled"
 
 @dataclass(frozen=True)
 class OperationRequest:
-    """What somebody wants a channel to do."""
+    """What somebody wants a channel to do; without `account_id`, on the platform's own account.
+
+    `amount_fen` is 0 of a liquidation, and of nothing else: the channel says how much there is.
+    """
 
     operation_id: str
     kind: OperationKind
-    account: AccountRef
+    channel: str
+    account_id: str | None
     amount_fen: int
     description: str
     business_ref: str
@@ -44,7 +47,9 @@ async def request_operation(tx: Tx, ctx: GatewayContext, request: OperationReque
     Asked for again it is the same operation: a parked one goes on, a finished one is told again.
     Raises Malformed when the number is known with other content, or there is nothing to be asked.
     """
-    if request.account.channel not in set(Channel) or request.amount_fen <= 0:
+    is_liquidation = request.kind is OperationKind.LIQUIDATE
+    is_amount = request.amount_fen == 0 if is_liquidation else request.amount_fen > 0
+    if request.channel not in set(Channel) or not is_amount:
         raise Malformed(f"{request.operation_id} asks for no channel or no amount that exists")
     now = ctx.clock.now()
     values = _values(request)
@@ -161,6 +166,8 @@ def _conclusion(row: Row[Any]) -> OperationSucceeded | OperationFailed | Operati
             amount_fen=row.amount_fen,
             channel_ref=row.channel_ref,
             finished_at=row.finished_at,
+            principal_fen=row.principal_fen,
+            yield_fen=row.yield_fen,
         )
     told = {**common, "code": row.code or "", "reason": row.reason or ""}
     if row.status == OperationStatus.FAILED:
@@ -174,8 +181,8 @@ def _values(request: OperationRequest) -> dict[str, Any]:
     return {
         "operation_id": request.operation_id,
         "kind": request.kind,
-        "channel": request.account.channel,
-        "account_id": request.account.account_id,
+        "channel": request.channel,
+        "account_id": request.account_id,
         "amount_fen": request.amount_fen,
         "business_ref": request.business_ref,
         "original_operation_id": request.original_operation_id,

@@ -1,9 +1,11 @@
 """Who calls, and whose money the caller may see."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Annotated, Final
 
 from fastapi import Depends, Query, Request
+from pydantic import AfterValidator, AwareDatetime
 
 from shanmen.common.auth import Principal, PrincipalKind, requires
 from shanmen.common.errors import Invalid
@@ -28,6 +30,23 @@ Ctx = Annotated[SettlementContext, Depends(context)]
 Reader = Annotated[Principal, Depends(requires("settlement:read"))]
 Bookkeeper = Annotated[Principal, Depends(requires("ledger:read"))]
 OptionalId = Annotated[str | None, Query(max_length=64)]
+
+_YEARS: Final = range(2000, 3000)
+
+
+def is_usual(instant: datetime) -> bool:
+    """Whether an instant is one that the database and the calendar can reckon with."""
+    return instant.year in _YEARS
+
+
+def _require_usual(instant: datetime) -> datetime:
+    if not is_usual(instant):
+        raise ValueError(f"use a time between the years {_YEARS[0]} and {_YEARS[-1]}")
+    return instant.astimezone(UTC)
+
+
+Instant = Annotated[AwareDatetime, AfterValidator(_require_usual)]
+"""A point in time, as UTC."""
 
 
 def tenant_of(principal: Principal, *kinds: PrincipalKind) -> Tenant:

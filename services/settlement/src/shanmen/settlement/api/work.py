@@ -40,7 +40,7 @@ Auditor = Annotated[Principal, Depends(requires("audit:read"))]
 PathId = Annotated[str, Path(max_length=64)]
 PathPerson = Annotated[str, Path(max_length=200)]
 
-_RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
+WAITS: Final[dict[int | str, dict[str, Any]]] = {
     202: {"model": schemas.ActionView, "description": "It waits for another person."}
 }
 
@@ -105,25 +105,19 @@ async def get_work_item(item_id: PathId, ctx: Ctx, principal: Reader) -> schemas
 # ── what people do ──────────────────────────────────────────────────────────────────────────────
 
 
-@router.post(
-    "/v1/work-items/{item_id}/retry", response_model=schemas.ActionView, responses=_RESPONSES
-)
+@router.post("/v1/work-items/{item_id}/retry", response_model=schemas.ActionView, responses=WAITS)
 async def retry(item_id: PathId, body: schemas.Explanation, ctx: Ctx, call: Actor) -> Response:
     """Go on with the same operation under its own number (人工重试)."""
     return await _propose(ctx, call, item_id, ManualAction.RETRY, body.note)
 
 
-@router.post(
-    "/v1/work-items/{item_id}/remit", response_model=schemas.ActionView, responses=_RESPONSES
-)
+@router.post("/v1/work-items/{item_id}/remit", response_model=schemas.ActionView, responses=WAITS)
 async def remit(item_id: PathId, body: schemas.Explanation, ctx: Ctx, call: Actor) -> Response:
     """Pay the spot (人工汇款): a refused payout is replaced by one to its present account."""
     return await _propose(ctx, call, item_id, ManualAction.REMIT, body.note)
 
 
-@router.post(
-    "/v1/work-items/{item_id}/refund", response_model=schemas.ActionView, responses=_RESPONSES
-)
+@router.post("/v1/work-items/{item_id}/refund", response_model=schemas.ActionView, responses=WAITS)
 async def refund(item_id: PathId, body: schemas.Explanation, ctx: Ctx, call: Actor) -> Response:
     """Refund the distributor (人工退款): a refused refund is replaced by a new one."""
     return await _propose(ctx, call, item_id, ManualAction.REFUND, body.note)
@@ -132,7 +126,7 @@ async def refund(item_id: PathId, body: schemas.Explanation, ctx: Ctx, call: Act
 @router.post(
     "/v1/work-items/{item_id}/settle-outside",
     response_model=schemas.ActionView,
-    responses=_RESPONSES,
+    responses=WAITS,
 )
 async def settle_outside(
     item_id: PathId, body: schemas.Explanation, ctx: Ctx, call: Actor
@@ -147,14 +141,14 @@ async def resolve(item_id: PathId, body: schemas.Explanation, ctx: Ctx, call: Ac
     return await _propose(ctx, call, item_id, ManualAction.RESOLVE, body.note)
 
 
-@router.post("/v1/top-ups", response_model=schemas.ActionView, responses=_RESPONSES)
+@router.post("/v1/top-ups", response_model=schemas.ActionView, responses=WAITS)
 async def record_top_up(body: schemas.TopUpRequest, ctx: Ctx, call: Actor) -> Response:
     """Record money that the owner moved into or out of a channel account (充值/提取)."""
     if body.channel not in ctx.payout_minimum_fen:
         known = ", ".join(sorted(ctx.payout_minimum_fen))
         raise Invalid(f"There is no such channel; use one of {known}.", field="channel")
-    top_up = acting.TopUp(**body.model_dump(), person=_person_of(call))
-    return await _answer(ctx, call, lambda tx: acting.record_top_up(tx, ctx, top_up))
+    top_up = acting.TopUp(**body.model_dump(), person=person_of(call))
+    return await answer_action(ctx, call, lambda tx: acting.record_top_up(tx, ctx, top_up))
 
 
 # ── approvals ───────────────────────────────────────────────────────────────────────────────────
@@ -181,7 +175,7 @@ async def list_actions(
 @router.post("/v1/manual-actions/{action_id}/approve", response_model=schemas.ActionView)
 async def approve(action_id: PathId, body: schemas.Approval, ctx: Ctx, call: Approver) -> Response:
     """Approve what another person asked for (审批通过), which carries it out."""
-    person = _person_of(call)
+    person = person_of(call)
     await approving.require_same_receiver(ctx, action_id)
 
     async def decide(tx: Tx) -> Record:
@@ -189,7 +183,7 @@ async def approve(action_id: PathId, body: schemas.Approval, ctx: Ctx, call: App
             tx, ctx, action_id, person=person, amount_fen=body.amount_fen
         )
 
-    return await _answer(ctx, call, decide)
+    return await answer_action(ctx, call, decide)
 
 
 @router.post("/v1/manual-actions/{action_id}/reject", response_model=schemas.ActionView)
@@ -197,8 +191,8 @@ async def reject(
     action_id: PathId, body: schemas.Explanation, ctx: Ctx, call: Approver
 ) -> Response:
     """Say no to what another person asked for (驳回)."""
-    person = _person_of(call)
-    return await _answer(
+    person = person_of(call)
+    return await answer_action(
         ctx,
         call,
         lambda tx: approving.reject(tx, ctx, action_id, person=person, text=body.note),
@@ -210,8 +204,8 @@ async def withdraw(
     action_id: PathId, body: schemas.Explanation, ctx: Ctx, call: Actor
 ) -> Response:
     """Take back what one asked for oneself (撤回)."""
-    person = _person_of(call)
-    return await _answer(
+    person = person_of(call)
+    return await answer_action(
         ctx,
         call,
         lambda tx: approving.withdraw(tx, ctx, action_id, person=person, text=body.note),
@@ -234,7 +228,7 @@ async def list_approvers(
 @router.post("/v1/approvers", status_code=201, response_model=schemas.GrantView)
 async def grant_approval(body: schemas.Grant, ctx: Ctx, call: Granter) -> Response:
     """Let another person approve from now on."""
-    by = _person_of(call)
+    by = person_of(call)
 
     async def effect(tx: Tx) -> Reply:
         row = await approving.grant_approval(tx, ctx.clock, person=body.person, by=by)
@@ -246,7 +240,7 @@ async def grant_approval(body: schemas.Grant, ctx: Ctx, call: Granter) -> Respon
 @router.delete("/v1/approvers/{person}", response_model=schemas.GrantView)
 async def revoke_approval(person: PathPerson, ctx: Ctx, call: Granter) -> Response:
     """Take the right to approve from a person."""
-    by = _person_of(call)
+    by = person_of(call)
 
     async def effect(tx: Tx) -> Reply:
         row = await approving.revoke_approval(tx, ctx, person=person, by=by)
@@ -283,15 +277,17 @@ async def get_audit_head(ctx: Ctx, principal: Auditor) -> schemas.AuditHead:
 async def _propose(
     ctx: SettlementContext, call: Call, item_id: str, action: ManualAction, note: str
 ) -> Response:
-    person = _person_of(call)
+    person = person_of(call)
     receiver = await acting.receiver_of(ctx, item_id, action)
     wish = acting.Wish(item_id, action, person, note, receiver)
-    return await _answer(ctx, call, lambda tx: acting.propose(tx, ctx, wish))
+    return await answer_action(ctx, call, lambda tx: acting.propose(tx, ctx, wish))
 
 
-async def _answer(
+async def answer_action(
     ctx: SettlementContext, call: Call, change: Callable[[Tx], Awaitable[Record]]
 ) -> Response:
+    """Have a person's action done, or kept for approval, and answer which."""
+
     async def effect(tx: Tx) -> Reply:
         view = schemas.action_view(await change(tx))
         waits = view.status is ActionStatus.WAITING
@@ -300,7 +296,7 @@ async def _answer(
     return send_reply(await once(ctx.db, call.claim, effect))
 
 
-def _person_of(call: Call) -> str:
+def person_of(call: Call) -> str:
     """Who is behind an operator's token. Raises NotForThisCaller, NoPerson."""
     tenant_of(call.principal)
     if not call.principal.person:

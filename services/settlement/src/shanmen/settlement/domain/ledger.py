@@ -97,6 +97,8 @@ class PostingKind(StrEnum):
     """提取: the owner moved money out of a channel account."""
     UNEXPLAINED = "unexplained"
     """待查: money moved under a number that was dead for certain; for a person to explain."""
+    CORRECTION = "correction"
+    """冲正: a posting that was entered wrongly is undone by one to the contrary."""
 
 
 @dataclass(frozen=True)

@@ -100,6 +100,8 @@ class ManualAction(StrEnum):
     """关闭: take an item off the list behind which nothing is stuck any more."""
     TOP_UP = "top_up"
     """充值/提取: record money that the owner moved into or out of a channel account."""
+    CORRECT = "correct"
+    """冲正: undo a posting that a person entered wrongly, by one to the contrary."""
 
 
 MOVES_MONEY: Final = frozenset(ManualAction) - {ManualAction.RESOLVE}

@@ -1,14 +1,31 @@
 """The ledger: accounts, postings and entries."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from itertools import groupby
+from typing import Annotated
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from shanmen.common.pagination import Page
 from shanmen.settlement.domain.ledger import AccountKind, PostingKind, account_kind, balance_fen
 from shanmen.settlement.queries.rows import Record, Records
 from shanmen.settlement.schemas.amounts import Fen
+
+Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
+PostingKey = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{1,200}$")]
+
+
+class CorrectionRequest(BaseModel):
+    """A posting that was entered wrongly, and why it is undone."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    posting_key: PostingKey = Field(
+        description="The key of a posting of kind owner_in 注资 or owner_out 提取.",
+        examples=["owner:act_06DZ"],
+    )
+    reason: Reason = Field(description="Why; kept in the audit trail.")
 
 
 class AccountBalance(BaseModel):
@@ -26,6 +43,10 @@ class AccountBalance(BaseModel):
 class TrialBalance(BaseModel):
     """Balances of one page of accounts, and the totals of the whole ledger."""
 
+    at: datetime | None = Field(description="Of all that occurred until then; null for all.")
+    recorded_by: datetime | None = Field(
+        description="Of what was recorded by then; null for all that is recorded now."
+    )
     balanced: bool
     debit_fen: Fen
     credit_fen: Fen
@@ -49,6 +70,26 @@ class AccountEntryView(FactView):
 
     debit_fen: Fen
     credit_fen: Fen
+
+
+class StatementLine(AccountEntryView):
+    """One entry on one account, and the balance after it."""
+
+    balance_fen: Fen
+
+
+class StatementView(BaseModel):
+    """What happened on one account in a period (分户账), oldest first, page by page."""
+
+    account: str
+    kind: AccountKind
+    start: datetime = Field(serialization_alias="from", description="Entries at or after this.")
+    end: datetime = Field(serialization_alias="to", description="Entries before this.")
+    recorded_by: datetime | None
+    opening_fen: Fen = Field(description="期初余额: the balance when the period begins.")
+    closing_fen: Fen = Field(description="期末余额: the balance when the period ends.")
+    items: list[StatementLine]
+    next_cursor: str | None
 
 
 class EntryView(BaseModel):
@@ -79,9 +120,17 @@ def account_balance(row: Record) -> AccountBalance:
     )
 
 
-def trial_balance(totals: Record, page: Page[AccountBalance]) -> TrialBalance:
+def trial_balance(
+    totals: Record,
+    page: Page[AccountBalance],
+    *,
+    at: datetime | None,
+    recorded_by: datetime | None,
+) -> TrialBalance:
     """A page of accounts under the totals of the whole ledger."""
     return TrialBalance(
+        at=at,
+        recorded_by=recorded_by,
         balanced=totals.debit_fen == totals.credit_fen,
         debit_fen=totals.debit_fen,
         credit_fen=totals.credit_fen,
@@ -93,6 +142,11 @@ def trial_balance(totals: Record, page: Page[AccountBalance]) -> TrialBalance:
 def account_entry(row: Record) -> AccountEntryView:
     """An entry of an account."""
     return AccountEntryView.model_validate(row, from_attributes=True)
+
+
+def statement_lines(lines: Iterable[tuple[Record, int]]) -> list[StatementLine]:
+    """Entries with the balances after them."""
+    return [StatementLine(**entry._asdict(), balance_fen=after_fen) for entry, after_fen in lines]
 
 
 def posting_views(postings: Records, entries: Records) -> list[PostingView]:

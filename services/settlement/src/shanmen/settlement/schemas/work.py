@@ -91,10 +91,10 @@ class ActionView(BaseModel):
     """What a person did about money, or wants to do."""
 
     action_id: str
-    item_id: str | None = Field(description="Null for top-ups.")
+    item_id: str | None = Field(description="Null for top-ups and corrections.")
     action: ManualAction = Field(
         description="retry 人工重试, remit 人工汇款, refund 人工退款, settle_outside 线下结清, "
-        "resolve 关闭, top_up 充值/提取"
+        "resolve 关闭, top_up 充值/提取, correct 冲正"
     )
     status: ActionStatus = Field(
         description="waiting 待审批, executed 已执行, rejected 已驳回, withdrawn 已撤回, "

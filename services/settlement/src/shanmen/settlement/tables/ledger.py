@@ -33,6 +33,8 @@ POSTINGS = Table(
         "posting_id",
         postgresql_where=text("order_no IS NOT NULL"),
     ),
+    # Postings come nearly in the order of their times: this finds a period, and costs no write.
+    Index("postings_of_time_ix", "occurred_at", postgresql_using="brin"),
 )
 
 ENTRIES = Table(
@@ -42,6 +44,8 @@ ENTRIES = Table(
     Column("account", Text, primary_key=True),
     Column("debit_fen", BigInteger, nullable=False),
     Column("credit_fen", BigInteger, nullable=False),
+    # Its posting's, by a trigger: with it, the index below knows balances at any time.
+    Column("occurred_at", DateTime(timezone=True), nullable=False),
     CheckConstraint(
         "(debit_fen > 0 AND credit_fen = 0) OR (debit_fen = 0 AND credit_fen > 0)", name="one_side"
     ),
@@ -54,6 +58,7 @@ ENTRIES = Table(
     Index(
         "entries_of_account_ix",
         "account",
+        "occurred_at",
         "posting_id",
         postgresql_include=["debit_fen", "credit_fen"],
     ),

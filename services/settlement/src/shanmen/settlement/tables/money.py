@@ -30,6 +30,7 @@ DEBITS = Table(
     Column("fee_fen", BigInteger, nullable=False),
     Column("paid_at", DateTime(timezone=True), nullable=False),
     CheckConstraint("price_fen >= 0 AND fee_fen >= 0", name="amounts"),
+    Index("debits_of_distributor_ix", "distributor_id", "paid_at"),
 )
 """What was debited for each order and from where: refunds go back the same way."""
 
@@ -45,6 +46,7 @@ ORPHANED_DEBITS = Table(
     Column("debited_at", DateTime(timezone=True), nullable=False),
     Column("refunded_at", DateTime(timezone=True)),
     CheckConstraint("amount_fen > 0", name="amount"),
+    Index("orphaned_debits_of_distributor_ix", "distributor_id", "debited_at"),
 )
 """Debits that no order could take; all of each goes back, to the account it came from."""
 
@@ -127,6 +129,13 @@ ENTITLEMENTS = Table(
     Index("entitlements_of_order_ix", "order_no", "entitlement_id"),
     Index("entitlements_of_distributor_ix", "distributor_id", "entitlement_id"),
     Index("entitlements_of_spot_ix", "spot_id", "entitlement_id"),
+    Index(
+        "entitlements_visited_ix",
+        "spot_id",
+        "used_at",
+        "entitlement_id",
+        postgresql_where=text("used_at IS NOT NULL"),
+    ),
     Index(
         "entitlements_waiting_ix",
         "spot_id",

@@ -106,7 +106,7 @@ MANUAL_ACTIONS = Table(
     "manual_actions",
     METADATA,
     Column("action_id", Text, primary_key=True),
-    Column("item_id", Text, ForeignKey(WORK_ITEMS.c.item_id)),  # null for top-ups
+    Column("item_id", Text, ForeignKey(WORK_ITEMS.c.item_id)),  # null without one
     Column("action", Text, nullable=False),
     Column("kind", Text),  # the item's kind when the action was asked for
     Column("subject_id", Text, nullable=False),
@@ -130,7 +130,7 @@ MANUAL_ACTIONS = Table(
     Column("executed_at", DateTime(timezone=True)),
     Column("result_operation_id", Text),
     CheckConstraint(
-        "action IN ('retry', 'remit', 'refund', 'settle_outside', 'resolve', 'top_up')",
+        "action IN ('retry', 'remit', 'refund', 'settle_outside', 'resolve', 'top_up', 'correct')",
         name="action",
     ),
     CheckConstraint(
@@ -138,7 +138,8 @@ MANUAL_ACTIONS = Table(
     ),
     CheckConstraint("amount_fen >= 0 AND threshold_fen >= 0", name="amounts"),
     CheckConstraint(
-        "(action = 'top_up') = (item_id IS NULL) AND (action = 'top_up') = (direction IS NOT NULL)"
+        "(action IN ('top_up', 'correct')) = (item_id IS NULL)"
+        " AND (action = 'top_up') = (direction IS NOT NULL)"
         " AND (direction IS NULL OR direction IN ('in', 'out'))",
         name="top_up",
     ),
@@ -181,10 +182,18 @@ MANUAL_ACTIONS = Table(
         unique=True,
         postgresql_where=text("action = 'top_up' AND status IN ('waiting', 'executed')"),
     ),
+    # No posting is corrected twice.
+    Index(
+        "manual_actions_correction_ix",
+        "subject_id",
+        unique=True,
+        postgresql_where=text("action = 'correct' AND status IN ('waiting', 'executed')"),
+    ),
     Index("manual_actions_of_item_ix", "item_id", "action_id"),
     Index("manual_actions_of_status_ix", "status", "action_id"),
 )
-"""What people did, or want to do. A top-up's `subject_id` is the reference that it came with."""
+"""What people did, or want to do. A top-up's `subject_id` is the reference that it came with, a
+correction's the key of the posting that it undoes."""
 
 AUDIT = COMMON_AUDIT.to_metadata(METADATA)
 """The trail of what people did, chained."""

@@ -31,6 +31,7 @@ from shanmen.settlement.errors import (
     ActionWaiting,
     DistributorAsksAgain,
     ItemResolved,
+    PostingCorrected,
     ReferenceUsed,
     StillStuck,
 )
@@ -38,6 +39,7 @@ from shanmen.settlement.ports import SettlementContext
 from shanmen.settlement.queries import actions, ledger, work
 from shanmen.settlement.queries.rows import Record
 from shanmen.settlement.usecases.auditing import note
+from shanmen.settlement.usecases.correcting import book_correction, require_correctable
 from shanmen.settlement.usecases.restarting import (
     refund_outside,
     restart_payout,
@@ -140,6 +142,28 @@ async def record_top_up(tx: Tx, ctx: SettlementContext, top_up: TopUp) -> Record
     return await _execute(tx, ctx, values)
 
 
+async def ask_for_correction(
+    tx: Tx, ctx: SettlementContext, key: str, *, person: str, reason: str
+) -> Record:
+    """Undo a posting that was entered wrongly, or keep that for approval: the action's row tells
+    which.
+
+    Raises NotFound, NotCorrectable, PostingCorrected.
+    """
+    mistake = await require_correctable(tx, key)
+    values = {
+        "action_id": new_id("act"),
+        "action": ManualAction.CORRECT,
+        "subject_id": key,
+        "amount_fen": mistake.amount_fen,
+        "channel": mistake.channel,
+        **_asked(ctx, person, reason),
+    }
+    if needs_second_person(ManualAction.CORRECT, mistake.amount_fen, ctx.four_eyes_above_fen):
+        return await _keep_waiting(tx, ctx, values)
+    return await _execute(tx, ctx, values)
+
+
 async def _execute(tx: Tx, ctx: SettlementContext, values: Values) -> Record:
     now = ctx.clock.now()
     operation_id = await carry_out(tx, ctx, values, by=values["requested_by"], at=now)
@@ -159,10 +183,14 @@ async def carry_out(
 ) -> str | None:
     """Do what an action says; returns the operation that is in charge from now on, if any.
 
-    Raises StillStuck, and the Conflicts of restarting when what was stuck went on by itself.
+    Raises StillStuck, PostingCorrected, and the Conflicts of restarting when what was stuck went
+    on by itself.
     """
     if action["action"] == ManualAction.TOP_UP:
         await _book_top_up(tx, action, at)
+        return None
+    if action["action"] == ManualAction.CORRECT:
+        await book_correction(tx, action["subject_id"], at=at)
         return None
     family = WorkKind(action["kind"]).family
     if action["action"] == ManualAction.RESOLVE:
@@ -284,6 +312,10 @@ async def _add(tx: Tx, values: Values) -> Record:
     if values["action"] == ManualAction.TOP_UP:
         raise ReferenceUsed(
             f"Reference {values['subject_id']!r} is recorded for {values['channel']} already."
+        )
+    if values["action"] == ManualAction.CORRECT:
+        raise PostingCorrected(
+            f"A correction of {values['subject_id']} waits for approval, or was made just now."
         )
     raise ActionWaiting(
         "Another action about this item waits for approval; have it approved, rejected or "

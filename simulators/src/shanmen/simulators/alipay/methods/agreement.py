@@ -2,10 +2,11 @@
 
 from typing import Final
 
-from shanmen.simulators.alipay.books import Books
 from shanmen.simulators.alipay.methods.call import Call
 from shanmen.simulators.alipay.trades import masked
-from shanmen.simulators.alipay.wire import Answer, Refusal, china_time, success, yuan
+from shanmen.simulators.alipay.wire import Answer, Refusal, success, yuan
+from shanmen.simulators.books import Books
+from shanmen.simulators.moments import china_time
 
 _ACCOUNT_TYPE: Final = "ACCTRANS_ACCOUNT"
 _NO_END: Final = "2115-02-01 00:00:00"

@@ -7,18 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from shanmen.simulators.alipay.clearing import Later
 from shanmen.simulators.alipay.wire import Refusal, fen
+from shanmen.simulators.clearing import Later
 
 MAX_AMOUNT_FEN: Final = 100_000_000_00
-
-
-@dataclass(frozen=True)
-class Parties:
-    """Whose money a call is about; None where it names nobody that exists."""
-
-    payer_no: str | None
-    payee_no: str | None
 
 
 @dataclass(frozen=True)

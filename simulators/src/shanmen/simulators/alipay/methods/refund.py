@@ -3,10 +3,11 @@
 import sqlite3
 
 from shanmen.simulators.alipay import trades
-from shanmen.simulators.alipay.books import BalanceTooLow, Books
 from shanmen.simulators.alipay.methods.call import Call
 from shanmen.simulators.alipay.methods.trade import buyer_fields, require_named
-from shanmen.simulators.alipay.wire import Answer, Refusal, china_time, success, yuan
+from shanmen.simulators.alipay.wire import Answer, Refusal, success, yuan
+from shanmen.simulators.books import BalanceTooLow, Books
+from shanmen.simulators.moments import china_time
 
 
 def refund(books: Books, call: Call) -> Answer:

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from shanmen.simulators.alipay import trades
-from shanmen.simulators.alipay.books import Books
 from shanmen.simulators.alipay.methods import agreement, refund, trade, transfer
-from shanmen.simulators.alipay.methods.call import Call, Parties
+from shanmen.simulators.alipay.methods.call import Call
 from shanmen.simulators.alipay.wire import Answer
+from shanmen.simulators.books import Books
+from shanmen.simulators.faults import Parties
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,11 @@ import sqlite3
 from typing import Final
 
 from shanmen.simulators.alipay import trades
-from shanmen.simulators.alipay.books import BalanceTooLow, Books
-from shanmen.simulators.alipay.clearing import is_finished_by_query
 from shanmen.simulators.alipay.methods.call import Call
-from shanmen.simulators.alipay.wire import Answer, Refusal, china_time, success, yuan
+from shanmen.simulators.alipay.wire import Answer, Refusal, success, yuan
+from shanmen.simulators.books import BalanceTooLow, Books
+from shanmen.simulators.clearing import is_finished_by_query
+from shanmen.simulators.moments import china_time
 
 _NUMBER: Final = re.compile(r"[A-Za-z0-9_]{1,64}", re.ASCII)
 _NOT_IN_A_SUBJECT: Final = re.compile(r"[/=&]")

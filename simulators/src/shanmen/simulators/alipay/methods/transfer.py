@@ -4,10 +4,11 @@ import sqlite3
 from typing import Final
 
 from shanmen.simulators.alipay import transfers
-from shanmen.simulators.alipay.books import BalanceTooLow, Books
-from shanmen.simulators.alipay.clearing import is_finished_by_query
 from shanmen.simulators.alipay.methods.call import Call
-from shanmen.simulators.alipay.wire import Answer, Refusal, china_time, success, yuan
+from shanmen.simulators.alipay.wire import Answer, Refusal, success, yuan
+from shanmen.simulators.books import BalanceTooLow, Books
+from shanmen.simulators.clearing import is_finished_by_query
+from shanmen.simulators.moments import china_time
 
 _PRODUCT: Final = "TRANS_ACCOUNT_NO_PWD"
 _SCENE: Final = "DIRECT_TRANSFER"

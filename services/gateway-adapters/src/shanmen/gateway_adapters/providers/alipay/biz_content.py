@@ -12,6 +12,7 @@ from shanmen.gateway_adapters.domain.operations import OperationKind
 from shanmen.gateway_adapters.providers.alipay.outcomes import Method
 from shanmen.gateway_adapters.providers.alipay.settings import AlipaySettings
 from shanmen.gateway_adapters.providers.base import Instruction
+from shanmen.gateway_adapters.providers.calls import InstructionUnfit
 
 BizContent = dict[str, object]
 
@@ -21,14 +22,6 @@ REMARK_NEEDED_FROM_FEN: Final = 50_000 * 100
 _NUMBER = re.compile(r"[A-Za-z0-9_]{1,64}")
 _USER_ID = re.compile(r"2088\d{12}")
 _FORBIDDEN_IN_SUBJECT = str.maketrans("", "", "/=&")
-
-
-class InstructionUnfit(ValueError):
-    """An instruction that cannot be put to Alipay; `code` says what is wrong. Nothing was sent."""
-
-    def __init__(self, code: str, detail: str) -> None:
-        super().__init__(detail)
-        self.code = code
 
 
 def debit(instruction: Instruction, settings: AlipaySettings) -> BizContent:

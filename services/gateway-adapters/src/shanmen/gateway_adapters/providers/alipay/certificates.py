@@ -13,7 +13,7 @@ from typing import Final
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
-from shanmen.gateway_adapters.providers.alipay.signing import UnusableKey
+from shanmen.gateway_adapters.providers.rsa2 import UnusableKey
 
 _PEM_BLOCK = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 _RSA_SIGNATURES: Final = "1.2.840.113549.1.1."  # the OID arc of PKCS#1

@@ -5,21 +5,21 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta, timezone
-from enum import StrEnum
 from typing import Final
 from urllib.parse import urlencode
 
 from shanmen.common.clock import Clock
-from shanmen.gateway_adapters.providers.alipay import envelope, signing
-from shanmen.gateway_adapters.providers.alipay.envelope import MalformedEnvelope
+from shanmen.gateway_adapters.providers import envelope, rsa2
+from shanmen.gateway_adapters.providers.alipay import signing
 from shanmen.gateway_adapters.providers.alipay.outcomes import Method
 from shanmen.gateway_adapters.providers.alipay.settings import AlipaySettings
-from shanmen.gateway_adapters.providers.alipay.transport import (
+from shanmen.gateway_adapters.providers.calls import AnswerMissing, AnswerUnverifiable, Doubt
+from shanmen.gateway_adapters.providers.envelope import MalformedEnvelope
+from shanmen.gateway_adapters.providers.transport import (
     RawAnswer,
     Timeout,
     Transport,
     TransportFailed,
-    Trouble,
 )
 
 CHINA_TIME: Final = timezone(timedelta(hours=8), "Asia/Shanghai")
@@ -27,43 +27,6 @@ CHINA_TIME: Final = timezone(timedelta(hours=8), "Asia/Shanghai")
 
 _ERROR_NODE: Final = "error_response"
 _CLAIM: Final = re.compile(rb'"(code|sub_code)"\s*:\s*"([A-Za-z0-9._-]{1,64})"')
-
-
-class Doubt(StrEnum):
-    """Why an answer that came cannot be believed."""
-
-    MALFORMED = "malformed"
-    """Not the JSON envelope of the gateway."""
-    UNSIGNED = "unsigned"
-    """It carries no signature, as some of the gateway's own refusals do."""
-    UNKNOWN_CERTIFICATE = "unknown_certificate"
-    """Signed by a certificate that is not among ours."""
-    BAD_SIGNATURE = "bad_signature"
-
-
-class AlipayCallFailed(Exception):
-    """A call brought no verified answer.
-
-    - AnswerMissing: no whole answer came
-    - AnswerUnverifiable: an answer came that cannot be believed
-    """
-
-
-class AnswerMissing(AlipayCallFailed):
-    """No whole answer came; `kind` says why, and whether the request had left."""
-
-    def __init__(self, kind: Trouble, detail: str) -> None:
-        super().__init__(detail)
-        self.kind = kind
-
-
-class AnswerUnverifiable(AlipayCallFailed):
-    """An answer came that cannot be believed; `raw` is kept for people, not for decisions."""
-
-    def __init__(self, kind: Doubt, detail: str, raw: bytes) -> None:
-        super().__init__(detail)
-        self.kind = kind
-        self.raw = raw
 
 
 @dataclass(frozen=True)
@@ -91,14 +54,14 @@ class AlipayClient:
         self._transport = transport
         self._url = str(settings.gateway_url)
         self._timeout = Timeout(settings.connect_timeout_s, settings.read_timeout_s)
-        self._key = signing.load_private_key(settings.app_private_key.get_secret_value())
+        self._key = rsa2.load_private_key(settings.app_private_key.get_secret_value())
         self._trusted = settings.trusted_keys()
         self._certificate_mode = settings.certificate_mode
         self._constant_params = {
             "app_id": settings.app_id,
             "format": "JSON",
             "charset": "utf-8",
-            "sign_type": signing.SIGN_TYPE,
+            "sign_type": rsa2.SIGN_TYPE,
             "version": "1.0",
             **settings.certificate_params(),
         }
@@ -136,7 +99,7 @@ class AlipayClient:
         if notify_url:
             params["notify_url"] = notify_url
         content = signing.request_content({**params, **body})
-        return {**params, "sign": signing.sign(content, self._key)}
+        return {**params, "sign": rsa2.sign(content, self._key)}
 
     def _verified(self, method: Method, answer: RawAnswer) -> VerifiedAnswer:
         """Check the signature over the exact bytes; the HTTP status proves nothing either way."""

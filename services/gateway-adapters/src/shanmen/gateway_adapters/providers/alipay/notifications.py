@@ -9,6 +9,7 @@ from typing import Final
 from urllib.parse import unquote_to_bytes
 
 from shanmen.common.money import from_yuan
+from shanmen.gateway_adapters.providers import rsa2
 from shanmen.gateway_adapters.providers.alipay import signing
 from shanmen.gateway_adapters.providers.alipay.certificates import TrustedKeys
 from shanmen.gateway_adapters.providers.base import Notification, NotificationRefused
@@ -67,9 +68,7 @@ def _check_signature(form: dict[bytes, bytes], keys: TrustedKeys) -> None:
     )
     content = signing.notification_content(form)
     signed_as = form.get(b"sign_type")
-    if signed_as != signing.SIGN_TYPE.encode() or not signing.verify(
-        content, signature, candidates
-    ):
+    if signed_as != rsa2.SIGN_TYPE.encode() or not rsa2.verify(content, signature, candidates):
         raise NotificationRefused("bad_signature", "the signature does not match the notification")
 
 

@@ -4,31 +4,33 @@ import logging
 
 from shanmen.common.clock import Clock
 from shanmen.common.money import from_yuan
-from shanmen.gateway_adapters.domain.operations import Channel, Outcome
+from shanmen.gateway_adapters.domain.operations import Channel
 from shanmen.gateway_adapters.providers.alipay import (
     answers,
     biz_content,
     notifications,
     outcomes,
 )
-from shanmen.gateway_adapters.providers.alipay.biz_content import Builder, InstructionUnfit
-from shanmen.gateway_adapters.providers.alipay.client import (
-    AlipayCallFailed,
-    AlipayClient,
-    AnswerMissing,
-    AnswerUnverifiable,
-)
+from shanmen.gateway_adapters.providers.alipay.biz_content import Builder
+from shanmen.gateway_adapters.providers.alipay.client import AlipayClient
 from shanmen.gateway_adapters.providers.alipay.outcomes import Method
 from shanmen.gateway_adapters.providers.alipay.settings import AlipaySettings
-from shanmen.gateway_adapters.providers.alipay.transport import HttpxTransport, Transport
 from shanmen.gateway_adapters.providers.base import (
     Answer,
     Balance,
     BalanceUnavailable,
-    Contact,
     Instruction,
     Notification,
 )
+from shanmen.gateway_adapters.providers.calls import (
+    AnswerMissing,
+    AnswerUnverifiable,
+    CallFailed,
+    InstructionUnfit,
+    not_known,
+    not_put,
+)
+from shanmen.gateway_adapters.providers.transport import FORM, HttpxTransport, Transport
 
 _logger = logging.getLogger(__name__)
 
@@ -45,7 +47,7 @@ class AlipayProvider:
         self._clock = clock
         self._trusted = settings.trusted_keys()
         self._client = AlipayClient(
-            settings, clock, transport or HttpxTransport(connections=settings.connections)
+            settings, clock, transport or HttpxTransport(FORM, connections=settings.connections)
         )
 
     async def send(self, instruction: Instruction) -> Answer:
@@ -85,7 +87,7 @@ class AlipayProvider:
                 refusal = f"{answer.text('code')} {answer.text('sub_code')}".strip()
                 raise BalanceUnavailable(f"Alipay refused to tell the balance: {refusal}")
             available_fen = from_yuan(answer.text("available_amount"))
-        except AlipayCallFailed as error:
+        except CallFailed as error:
             raise BalanceUnavailable(f"no verified balance: {error}") from error
         except ValueError as error:
             raise BalanceUnavailable("the answer holds no available_amount") from error
@@ -120,22 +122,9 @@ class AlipayProvider:
             content = build(instruction, self._settings)
             verified = await self._client.call(method, content, notify_url)
         except InstructionUnfit as error:
-            return Answer(
-                Outcome.CONFIG,
-                "instruction",
-                str(error),
-                sub_code=error.code,
-                contact=Contact.NOT_CALLED,
-            )
+            return not_put(error)
         except (AnswerMissing, AnswerUnverifiable) as error:
-            return Answer(
-                Outcome.UNKNOWN,
-                "transport",
-                str(error),
-                sub_code=error.kind,
-                raw=error.raw if isinstance(error, AnswerUnverifiable) else b"",
-                contact=Contact.SILENT,
-            )
+            return not_known(error)
         answer = answers.read(method, instruction, verified)
         if not answer.listed:
             _logger.warning(

@@ -4,7 +4,8 @@ from typing import Annotated, Self
 
 from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
-from shanmen.gateway_adapters.providers.alipay import certificates, signing
+from shanmen.gateway_adapters.providers import rsa2
+from shanmen.gateway_adapters.providers.alipay import certificates
 from shanmen.gateway_adapters.providers.alipay.certificates import TrustedKeys
 
 Seconds = Annotated[float, Field(gt=0, le=60)]
@@ -55,7 +56,7 @@ class AlipaySettings(BaseModel):
 
     @model_validator(mode="after")
     def _keys_are_usable(self) -> Self:
-        signing.load_private_key(self.app_private_key.get_secret_value())
+        rsa2.load_private_key(self.app_private_key.get_secret_value())
         self.trusted_keys()
         self.certificate_params()
         return self
@@ -72,7 +73,7 @@ class AlipaySettings(BaseModel):
                 "give either alipay_public_key or, for certificate mode, alipay_certificates"
             )
         if self.alipay_public_key:
-            return TrustedKeys(plain=signing.load_public_key(self.alipay_public_key))
+            return TrustedKeys(plain=rsa2.load_public_key(self.alipay_public_key))
         return certificates.trust_certificates(self.alipay_certificates)
 
     def certificate_params(self) -> dict[str, str]:

@@ -1,0 +1,83 @@
+"""Routes for statements (对账单) of spots and distributors, and the platform's days (日报)."""
+
+from datetime import date
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Query
+from starlette.responses import Response
+
+from shanmen.common.auth import Principal, PrincipalKind, requires
+from shanmen.common.errors import NotFound
+from shanmen.settlement.api.callers import Ctx, tenant_of
+from shanmen.settlement.api.downloads import AS_FILE, FileForm, Form, send_sheets
+from shanmen.settlement.schemas import reports as schemas
+from shanmen.settlement.usecases import reporting
+from shanmen.settlement.views import reports as views
+
+router = APIRouter()
+
+Party = Annotated[Principal, Depends(requires("settlement:read", "reports:read"))]
+Reporter = Annotated[Principal, Depends(requires("reports:read"))]
+PathId = Annotated[str, Path(max_length=64)]
+First = Annotated[date, Query(alias="from", description="First day, Beijing time.")]
+Last = Annotated[
+    date, Query(alias="to", description=f"Last day, included; at most {reporting.MOST_DAYS} days.")
+]
+
+
+@router.get("/v1/reports/spots/{spot_id}", response_model=schemas.SpotStatement, responses=AS_FILE)
+async def report_spot(
+    spot_id: PathId, ctx: Ctx, principal: Party, form: FileForm, *, first: First, last: Last
+) -> schemas.SpotStatement | Response:
+    """A spot's statement (景区对账单): visits, payouts, and what is payable before and after."""
+    _require_own(principal, PrincipalKind.SPOT, spot_id)
+    days = reporting.days_between(first, last)
+    async with ctx.db.snapshot() as tx:
+        statement = await reporting.report_spot(tx, spot_id, days)
+    if form is Form.JSON:
+        return statement
+    name = f"spot-{spot_id}-{first}-{last}"
+    return await send_sheets(name, views.spot_sheets(statement), form)
+
+
+@router.get(
+    "/v1/reports/distributors/{distributor_id}",
+    response_model=schemas.DistributorStatement,
+    responses=AS_FILE,
+)
+async def report_distributor(
+    distributor_id: PathId, ctx: Ctx, principal: Party, form: FileForm, *, first: First, last: Last
+) -> schemas.DistributorStatement | Response:
+    """A distributor's statement (经销商对账单): debits, refunds and fees, also by order."""
+    _require_own(principal, PrincipalKind.DISTRIBUTOR, distributor_id)
+    days = reporting.days_between(first, last)
+    async with ctx.db.snapshot() as tx:
+        statement = await reporting.report_distributor(tx, distributor_id, days)
+    if form is Form.JSON:
+        return statement
+    name = f"distributor-{distributor_id}-{first}-{last}"
+    return await send_sheets(name, views.distributor_sheets(statement), form)
+
+
+@router.get("/v1/reports/daily", response_model=schemas.DailySummary, responses=AS_FILE)
+async def report_days(
+    ctx: Ctx, principal: Reporter, form: FileForm, *, first: First, last: Last
+) -> schemas.DailySummary | Response:
+    """The platform's days (日报): what moved on each, and the balances at its end.
+
+    Every figure names the accounts, kinds of postings and period of the entries it adds up.
+    """
+    tenant_of(principal)
+    days = reporting.days_between(first, last)
+    async with ctx.db.snapshot() as tx:
+        summary = await reporting.report_days(tx, days)
+    if form is Form.JSON:
+        return summary
+    return await send_sheets(f"daily-{first}-{last}", views.daily_sheets(summary), form)
+
+
+def _require_own(principal: Principal, kind: PrincipalKind, party_id: str) -> None:
+    """That this is an operator, or the party itself. Raises NotForThisCaller, NotFound."""
+    tenant = tenant_of(principal, kind)
+    if tenant and party_id not in tenant.values():
+        raise NotFound(kind.value, party_id)

@@ -1,0 +1,1 @@
+"""Answers as tables that people open in a spreadsheet."""

@@ -1,0 +1,1 @@
+"""The methods of the interface, by subject; `table` is the list of them."""
