@@ -5,6 +5,8 @@ SHELL := /bin/bash
 .SUFFIXES:
 
 SHANMEN := .venv/bin/shanmen
+# Each worker has servers of its own; a file's tests stay together, as they share what is started.
+SIDE_BY_SIDE := -n logical --maxprocesses 4 --dist loadfile
 PYTHON_FOLDERS := libs services simulators platform deploy tests
 
 .PHONY: help
@@ -47,7 +49,7 @@ check: .runtime ## look whether every invariant holds in what runs (JSON=file al
 
 .PHONY: test
 test: lint types ## prove everything: lint, types, walls, and all tests
-	.venv/bin/pytest
+	.venv/bin/pytest $(SIDE_BY_SIDE)
 
 .PHONY: lint
 lint: .dev ## look at style and format, and at the walls between packages
