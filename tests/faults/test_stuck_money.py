@@ -242,6 +242,27 @@ async def refund_short(life: Life) -> None:
     assert await life.admit(order["tickets"][0]) == "voided"
 
 
+async def refund_past_its_window(life: Life) -> None:
+    """A refund that nobody can tell of ends in the work list, and is never paid twice."""
+    product_id = await life.publish(**REFUNDABLE)
+    order = await life.buy(product_id)
+    faults = []
+    for method in (REFUND, "alipay.trade.fastpay.refund.query"):
+        kind = "system_error_after" if method == REFUND else "system_error_before"
+        number = order["payment"]["operation_id"]
+        body = {"kind": kind, "method": method, "number": number}
+        faults.append(await life.alipay("POST", "faults", body))
+    await life.cast.distributor.post(f"/v1/orders/{order['order_no']}/refund")
+    item = await life.until_item("refund_stuck", order_no=order["order_no"])
+    waiting = await life.until(order, "no", lambda o: shown(o) == ["awaiting_refund"])
+    assert waiting["refund_status"] == "refund_pending"
+    for fault in faults:
+        await life.call_off(fault["fault_id"])
+    await life.cast.operator.post(f"/v1/work-items/{item['item_id']}/retry", {"note": "再试"})
+    done = await life.until(order, "not refunded", lambda o: o["status"] == "closed_refunded")
+    assert len((await life.trade(done))["refunds"]) == 1
+
+
 async def below_the_minimum(life: Life) -> None:
     """Visits of less than 0.10 yuan wait for the next one, and are paid together, once."""
     product_id = await life.publish(
@@ -284,6 +305,7 @@ SCRIPTS: Final[dict[str, Script]] = {
         above_the_set_amount,
         dealt_and_failed,
         refund_short,
+        refund_past_its_window,
         below_the_minimum,
         refund_races_the_gate,
     )
