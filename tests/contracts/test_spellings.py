@@ -15,6 +15,7 @@ from shanmen.orders import events as orders_events
 from shanmen.orders.usecases.paying import SELLERS as ORDERS_SELLERS
 from shanmen.settlement import events as settlement_events
 from shanmen.settlement.domain import statuses as settlement
+from shanmen.settlement.domain.wealth import WealthMoveKind
 from shanmen.settlement.settings import SettlementSettings
 from shanmen.verification import domain as verification
 
@@ -55,14 +56,19 @@ def test_channels_are_named_alike() -> None:
 def test_each_kind_of_operation_is_somebodys() -> None:
     """An event about an operation reaches every requester; each knows its own by the kind."""
     kinds = {kind.value for kind in gateway.OperationKind}
-    wealth = {kind.value for kind in gateway.WEALTH}  # nobody asks for it yet
-    assert {orders_events.DEBIT, *settlement_events.SUCCEEDED} == kinds - wealth
+    wealth = {kind.value for kind in gateway.WEALTH}
+    assert {orders_events.DEBIT, *settlement_events.SUCCEEDED} == kinds
+    assert wealth == {kind.value for kind in WealthMoveKind}
     commands = {
         told.DebitRequested.TYPE,
         told.PayoutRequested.TYPE,
         told.RefundRequested.TYPE,
+        told.WealthSubscribeRequested.TYPE,
+        told.WealthRedeemRequested.TYPE,
+        told.WealthLiquidateRequested.TYPE,
     }
-    assert commands == {f"gateway.{kind}_requested.v1" for kind in kinds - wealth}
+    named = {kind: f"wealth_{kind}" if kind in wealth else kind for kind in kinds}
+    assert commands == {f"gateway.{name}_requested.v1" for name in named.values()}
 
 
 def test_sellers_are_the_same_everywhere() -> None:

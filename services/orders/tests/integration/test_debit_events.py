@@ -66,6 +66,9 @@ async def test_what_is_told_of_it(shop: "Shop") -> None:
             "price_fen": 10_000,
             "fee_fen": 60,
             "paid_at": "2026-11-01T04:00:00Z",
+            "product_name": "黄山一日票",
+            "kind": "combined",
+            "invests": False,
         }
     ]
     (issued,) = await shop.sent(TicketsIssued)

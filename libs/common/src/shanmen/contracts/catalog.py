@@ -4,6 +4,8 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import ClassVar
 
+from pydantic import StrictInt
+
 from shanmen.common.events import Event
 from shanmen.contracts.terms import AccountRef, RefundRule, Wire
 
@@ -71,7 +73,7 @@ class ReserveStock(Wire):
     product_id: str
     visit_date: date | None
     slot: str | None
-    quantity: int
+    quantity: StrictInt
 
 
 class ReservationRefused(Wire):

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import ClassVar
 
 from shanmen.common.events import Event
+from shanmen.contracts.catalog import ProductKind
 from shanmen.contracts.terms import AccountRef, RefundRule, Wire
 
 
@@ -80,6 +81,10 @@ class OrderPaid(OrderEvent):
     price_fen: int
     fee_fen: int
     paid_at: datetime
+    product_name: str = ""
+    kind: ProductKind = ProductKind.SINGLE
+    invests: bool = False
+    """Whether the price is to be invested (理财) until the visits."""
 
 
 class IssuedEntitlement(Wire):
@@ -117,6 +122,8 @@ class TicketsIssued(OrderEvent):
     issued_at: datetime
     refund_rule: RefundRule
     tickets: tuple[IssuedTicket, ...]
+    invests: bool = False
+    """Whether the price is invested (理财) until the visits, as OrderPaid told."""
 
 
 class TicketActivated(OrderEvent):

@@ -82,6 +82,9 @@ async def _pay(
                 price_fen=order.price_fen,
                 fee_fen=order.fee_fen,
                 paid_at=event.finished_at,
+                product_name=offer.product_name,
+                kind=offer.kind,
+                invests=offer.invests,
             )
         ],
     )

@@ -52,6 +52,7 @@ async def issue_tickets(tx: Tx, ctx: OrdersContext, order: Row[Any]) -> Row[Any]
                 issued_at=now,
                 refund_rule=offer.refund_rule,
                 tickets=tuple(tickets),
+                invests=offer.invests,
             )
         ],
     )
