@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from shanmen.simulators.alipay.settings import Settings
 from shanmen.simulators.fields import BadInput
+from shanmen.simulators.moments import CHINA
 from shanmen.simulators.testing.merchant import DISTRIBUTOR, PLATFORM, SPOT, Merchant
 
 OpenChannel = Callable[[Settings], AbstractAsyncContextManager[Merchant]]
@@ -141,6 +143,7 @@ async def test_a_seed_that_cannot_be_used_stops_the_start(
         ("apps", {"app_id": "1", "account_no": SPOT, "public_key_pem": "x"}, "in PEM"),
         (f"accounts/{SPOT}/top-up", {"amount_fen": 0}, "at least 1"),
         (f"accounts/{SPOT}/top-up", {"amount": 1}, "needs amount_fen"),
+        ("clock", {}, "needs advance_s"),
     ],
 )
 async def test_bad_input_is_answered_with_what_to_send(
@@ -176,6 +179,29 @@ async def test_trades_and_payouts_are_shown_with_their_story(merchant: Merchant)
 )
 async def test_what_is_not_there_is_not_found(merchant: Merchant, path: str) -> None:
     assert (await merchant.http.get(f"/admin/{path}")).status_code == 404
+
+
+async def test_the_clock_moves_ahead_and_stays_there(
+    settings: Settings, open_channel: OpenChannel
+) -> None:
+    async with open_channel(settings) as merchant:
+        today = date.fromisoformat((await merchant.get("/clock"))["china_date"])
+        day_s, late = 86_400, {"kind": "dealing_then_success", "times": 1}
+        await merchant.post("/faults", {**late, "delay_ms": 3 * day_s * 1000})
+        assert (await merchant.transfer("P1"))["status"] == "DEALING"
+        moved = await merchant.advance(days=3)
+        assert moved == (today + timedelta(days=3)).isoformat()
+        assert (await merchant.get("/transfers/P1"))["status"] == "SUCCESS"
+
+    async with open_channel(settings) as merchant:
+        assert (await merchant.get("/clock"))["china_date"] == moved
+        paid = await merchant.pay("T1")
+        assert paid["gmt_payment"][:10] == moved
+        *_, paid_out, entry = (await merchant.get(f"/accounts/{PLATFORM}/entries"))["entries"]
+        for at in (paid_out["at_at"], entry["at_at"]):
+            assert datetime.fromisoformat(at).astimezone(CHINA).date().isoformat() == moved
+        back = await merchant.http.post("/admin/clock", json={"advance_s": -1})
+        assert (back.status_code, "at least 0" in back.text) == (400, True)
 
 
 async def test_a_token_guards_the_admin_api_alone(

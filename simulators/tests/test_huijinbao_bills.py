@@ -272,6 +272,45 @@ async def test_a_truncated_bill_does_not_unpack(huijinbao: HuijinbaoMerchant) ->
         gzip.decompress(content)
 
 
+async def test_an_empty_file_has_nothing_in_it(huijinbao: HuijinbaoMerchant) -> None:
+    _, content = await _spoilt(huijinbao, "bill_empty_file")
+    assert content == b""
+
+
+async def test_columns_stand_in_another_order(huijinbao: HuijinbaoMerchant) -> None:
+    honest, content = await _spoilt(huijinbao, "bill_reordered_columns")
+
+    header, *_ = gzip.decompress(content).decode().splitlines()
+
+    assert header.split(",") == honest[0].split(",")[::-1]
+    assert _parsed(content).rows == list(csv.DictReader(honest[:-1]))
+
+
+@pytest.mark.parametrize(
+    ("kind", "encoding"), [("bill_utf8", "utf-8-sig"), ("bill_utf16", "utf-16")]
+)
+async def test_the_words_are_the_same_in_another_encoding(
+    huijinbao: HuijinbaoMerchant, kind: str, encoding: str
+) -> None:
+    honest, content = await _spoilt(huijinbao, kind)
+
+    assert gzip.decompress(content).decode(encoding).splitlines() == honest
+    assert not gzip.decompress(content).startswith(HEADER[0].encode())
+
+
+async def test_one_kind_of_bill_is_spoilt_and_not_the_others(
+    huijinbao: HuijinbaoMerchant,
+) -> None:
+    day = await _busy_day(huijinbao)
+    await huijinbao.post("/faults", {"kind": "bill_missing_row", "number": "WEALTH"})
+
+    counts = [
+        (await _ask(huijinbao, day, name))["rows"] for name in ("TRADE", "WEALTH", "ACCOUNT")
+    ]
+
+    assert counts == [3, 2, 8]
+
+
 async def test_every_spoilt_bill_of_an_empty_day_is_still_made(
     huijinbao: HuijinbaoMerchant,
 ) -> None:

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from shanmen.simulators import fault_orders, faults
 from shanmen.simulators.books import Books
 from shanmen.simulators.enrolment import plant
-from shanmen.simulators.huijinbao import bills, enrolment, execution, notifications, wealth
 from shanmen.simulators.huijinbao import books as books_module
+from shanmen.simulators.huijinbao import enrolment, execution, notifications, wealth
 from shanmen.simulators.huijinbao.admin import CATALOGUE
 from shanmen.simulators.huijinbao.execution import find_merchant, perform, run_overdue
 from shanmen.simulators.huijinbao.faults import CALL_KINDS
@@ -92,7 +92,7 @@ class World:
     def __init__(self, public_key_pem: str) -> None:
         self._connection = sqlite3.connect(":memory:", isolation_level=None)
         self._connection.row_factory = sqlite3.Row
-        for module in (books_module, wealth, bills, notifications, faults, execution):
+        for module in (books_module, wealth, notifications, faults, execution):
             self._connection.executescript(module.SCHEMA)
         self._now_ms = 1_790_000_000_000
         generous = {"product_code": PRODUCT, "name": "x", "yield_10k": "77.7777"}

@@ -15,14 +15,13 @@ from hypothesis import strategies as st
 from shanmen.simulators import faults
 from shanmen.simulators.books import BalanceTooLow, Books
 from shanmen.simulators.enrolment import plant
+from shanmen.simulators.huijinbao import books as books_module
 from shanmen.simulators.huijinbao import (
-    bills,
     enrolment,
     execution,
     notifications,
     wealth,
 )
-from shanmen.simulators.huijinbao import books as books_module
 from shanmen.simulators.moments import DAY_MS, china_date
 from shanmen.simulators.signing import SigningKey
 from shanmen.simulators.testing.huijinbao_merchant import (
@@ -271,7 +270,7 @@ class World:
     def __init__(self, public_key_pem: str) -> None:
         self.connection = sqlite3.connect(":memory:", isolation_level=None)
         self.connection.row_factory = sqlite3.Row
-        for module in (books_module, wealth, bills, notifications, faults, execution):
+        for module in (books_module, wealth, notifications, faults, execution):
             self.connection.executescript(module.SCHEMA)
         self.now_ms = 1_790_000_000_000
         plant(self.books(), seed(public_key_pem), enrolment.SECTIONS)

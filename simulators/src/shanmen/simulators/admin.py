@@ -1,4 +1,4 @@
-"""`/admin` of every channel: accounts and their journal, notifications, calls, faults.
+"""`/admin` of every channel: accounts and their journal, notifications, calls, faults, clock.
 
 JSON, integer fen. A channel adds routes of its own to `routes_of`.
 """
@@ -17,6 +17,7 @@ from shanmen.simulators import fault_orders, views
 from shanmen.simulators.books import Books
 from shanmen.simulators.channel import Channel
 from shanmen.simulators.fields import BadInput, Fields
+from shanmen.simulators.moments import china_date, utc_time
 from shanmen.simulators.postbox import described
 
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -54,6 +55,8 @@ def common_rows(catalogue: fault_orders.Catalogue) -> list[Row]:
         ("POST", "/faults", _fault_orderer(catalogue)),
         ("DELETE", "/faults", _call_off),
         ("DELETE", "/faults/{fault_id:int}", _call_off),
+        ("GET", "/clock", _clock),
+        ("POST", "/clock", _advance),
         ("GET", "/health", _health),
         ("GET", "/public-key", _public_key),
     ]
@@ -281,6 +284,20 @@ async def _call_off(request: Request) -> Response:
     if fault_id is not None and not removed:
         return refusal(404, f"there is no fault {fault_id}")
     return JSONResponse({"removed": removed})
+
+
+async def _clock(request: Request) -> Response:
+    now_ms = channel_of(request).now_ms()
+    return JSONResponse({"now": utc_time(now_ms), "china_date": china_date(now_ms).isoformat()})
+
+
+async def _advance(request: Request) -> Response:
+    """Move the channel's day ahead; the answer comes when everything due has happened."""
+    fields = Fields(await body(request), "the clock")
+    advance_s = fields.integer("advance_s", 0)
+    fields.finish()
+    await channel_of(request).advance(advance_s * 1000)
+    return await _clock(request)
 
 
 async def _health(request: Request) -> Response:

@@ -6,6 +6,7 @@ per movement and account.
 """
 
 import sqlite3
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -26,6 +27,7 @@ CREATE TABLE IF NOT EXISTS entries (
     UNIQUE (account_no, kind, channel_no)
 );
 CREATE INDEX IF NOT EXISTS entries_by_business ON entries (account_no, business_no);
+CREATE INDEX IF NOT EXISTS entries_by_time ON entries (account_no, at_ms);
 CREATE TABLE IF NOT EXISTS counter (
     only_one INTEGER PRIMARY KEY CHECK (only_one = 1), last INTEGER NOT NULL
 );
@@ -70,6 +72,10 @@ class Books:
     def rows(self, sql: str, *values: object) -> list[sqlite3.Row]:
         """All rows of a query."""
         return self.connection.execute(sql, values).fetchall()
+
+    def each(self, sql: str, *values: object) -> Iterator[sqlite3.Row]:
+        """The rows of a query one by one, for when they may be many."""
+        return self.connection.execute(sql, values)
 
     def write(self, sql: str, *values: object) -> int:
         """Execute one writing statement; how many rows it touched."""

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar
 
 import httpx
 
+from shanmen.simulators import clock
 from shanmen.simulators.books import Books
 from shanmen.simulators.postbox import Postbox
 from shanmen.simulators.settings import Settings
@@ -37,7 +38,11 @@ class Letter:
 
 
 class Channel(ABC):
-    """Everything that the HTTP side works with. Close it with `close`."""
+    """Everything that the HTTP side works with. Close it with `close`.
+
+    The channel's day can be moved ahead of the clock on the wall, so that bills and yields need
+    no waiting. Books live in the moved time; links to bills are timed by the wall.
+    """
 
     def __init__(self, settings: Settings, *, name: str, schema: str, postbox: Postbox) -> None:
         """Open the books `<name>.sqlite3` in the data folder."""
@@ -46,14 +51,25 @@ class Channel(ABC):
         self.recent_calls: deque[dict[str, Any]] = deque(maxlen=_CALLS_KEPT)
         self._postbox = postbox
         self._wake = asyncio.Event()
-        self._store = Store(settings.data_dir / f"{name}.sqlite3", schema)
+        self._store = Store(settings.data_dir / f"{name}.sqlite3", clock.SCHEMA + schema)
+        self._ahead_ms = 0
 
-    async def start(self) -> None:  # noqa: B027 - few channels have anything to take up
-        """Take up what the books know from before; called once, before anything else."""
+    async def start(self) -> None:
+        """Take up the clock where it was left; called once, before anything else."""
+        self._ahead_ms = await self.within(clock.ahead_ms)
 
     def now_ms(self) -> int:
-        """The present moment of the channel's clock."""
+        """The present moment of the channel's own day."""
+        return self.wall_ms() + self._ahead_ms
+
+    def wall_ms(self) -> int:
+        """The present moment by the clock on the wall."""
         return round(self.settings.clock().timestamp() * 1000)
+
+    async def advance(self, by_ms: int) -> None:
+        """Move the channel's day ahead, for good; what is due by then happens."""
+        self._ahead_ms = await self.within(lambda books: clock.move(books, by_ms))
+        await self.within(self._catch_up)
 
     @abstractmethod
     def public_pem(self) -> str:
@@ -134,6 +150,10 @@ class Channel(ABC):
                 schedule_scale=self.settings.notify_scale,
             )
         )
+
+    def _catch_up(self, books: Books) -> None:
+        self.run_overdue(books)
+        books.leaves_work = True
 
     def _take_work(self, books: Books) -> tuple[list[sqlite3.Row], int | None]:
         self.run_overdue(books)

@@ -3,6 +3,7 @@
 from starlette.applications import Starlette
 from starlette.routing import Route
 
+from shanmen.simulators import downloads
 from shanmen.simulators.alipay import admin
 from shanmen.simulators.alipay.channel import Channel
 from shanmen.simulators.alipay.enrolment import SECTIONS
@@ -16,5 +17,12 @@ def create_app(settings: Settings) -> Starlette:
 
     Serve it with `shanmen.simulators.serving.build_server`, so that faults can drop connections.
     """
-    gateway = Route("/gateway.do", serve_gateway, methods=["GET", "POST"])
-    return build_app(lambda: Channel(settings), SECTIONS, [gateway, *admin.routes()])
+    return build_app(
+        lambda: Channel(settings),
+        SECTIONS,
+        [
+            Route("/gateway.do", serve_gateway, methods=["GET", "POST"]),
+            downloads.route("/bills", "application/zip"),
+            *admin.routes(),
+        ],
+    )

@@ -91,6 +91,8 @@ CREATE TABLE IF NOT EXISTS transfers (
     due_ms INTEGER,
     UNIQUE (out_biz_no, merchant_no)
 );
+CREATE INDEX IF NOT EXISTS trades_paid ON trades (merchant_no, paid_ms);
+CREATE INDEX IF NOT EXISTS refunds_by_time ON refunds (refunded_ms);
 CREATE INDEX IF NOT EXISTS trades_waiting ON trades (due_ms) WHERE due_ms IS NOT NULL;
 CREATE INDEX IF NOT EXISTS transfers_waiting ON transfers (due_ms) WHERE due_ms IS NOT NULL;
 """

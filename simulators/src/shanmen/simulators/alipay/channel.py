@@ -3,7 +3,7 @@
 import sqlite3
 from urllib.parse import urlencode
 
-from shanmen.simulators import channel, faults
+from shanmen.simulators import channel, downloads, faults
 from shanmen.simulators.alipay import books as books_module
 from shanmen.simulators.alipay import execution, notices, notifications
 from shanmen.simulators.books import Books
@@ -18,7 +18,9 @@ class Channel(channel.Channel):
         super().__init__(
             settings,
             name="alipay",
-            schema="".join(module.SCHEMA for module in (books_module, notices, faults, execution)),
+            schema="".join(
+                module.SCHEMA for module in (books_module, downloads, notices, faults, execution)
+            ),
             postbox=notifications.POSTBOX,
         )
         self.key = SigningKey.load_or_create(settings.data_dir / "alipay_key.pem")

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from shanmen.simulators.alipay import trades, transfers
+from shanmen.simulators.alipay.bills.spoilers import SPOILERS
 from shanmen.simulators.alipay.faults import CALL_KINDS, CallKind
 from shanmen.simulators.alipay.methods.call import Call
 from shanmen.simulators.alipay.methods.table import METHODS, Method, numbers_of
@@ -46,7 +47,7 @@ def perform(books: Books, call: Call) -> Performance:
     if fault is None:
         return Performance(_handle(books, method, call), _HONEST, None)
     kind = CALL_KINDS[fault.kind]
-    answer, is_spared = _execute(books, method, _with_clearing(books, call, kind, fault), fault)
+    answer, is_spared = _execute(books, method, _troubled(books, call, kind, fault), fault)
     if kind.says is not None and not is_spared:
         answer = kind.says(fault, method, answer)
     return Performance(answer, kind, fault)
@@ -120,7 +121,10 @@ def _defer(books: Books, call: Call, fault: Fault) -> None:
     books.leaves_work = True
 
 
-def _with_clearing(books: Books, call: Call, kind: CallKind, fault: Fault) -> Call:
+def _troubled(books: Books, call: Call, kind: CallKind, fault: Fault) -> Call:
+    """The call as a fault changes it: finished later, or answered with a spoilt bill."""
+    if fault.kind in SPOILERS:
+        return replace(call, spoilt_by=fault.kind)
     if kind.succeeds_later is None:
         return call
     due_ms = None if fault.delay_ms is None else books.now_ms + fault.delay_ms

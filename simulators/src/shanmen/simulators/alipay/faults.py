@@ -2,7 +2,8 @@
 
 from typing import Final
 
-from shanmen.simulators.alipay.methods.table import Method
+from shanmen.simulators.alipay.bills.spoilers import SPOILERS
+from shanmen.simulators.alipay.methods.table import BILL_METHOD, Method
 from shanmen.simulators.alipay.wire import Answer
 from shanmen.simulators.faults import Delivery, Execution, Fault, Kind, Signature
 
@@ -70,5 +71,5 @@ CALL_KINDS: Final[dict[str, CallKind]] = {
     "down_cut": CallKind(Execution.NEVER, Delivery.CUT),
     "unlisted_code": CallKind(Execution.NEVER, says=_unlisted),
     "unlisted_code_after": CallKind(says=_unlisted),
-}
+} | {kind: CallKind(methods=frozenset({BILL_METHOD})) for kind in SPOILERS}
 """Faults around a call. `…_before`: no money moved; `…_after`: it did, and nobody is told."""

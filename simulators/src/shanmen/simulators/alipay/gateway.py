@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from starlette.requests import Request
@@ -50,6 +50,14 @@ class RefusedAtTheDoor(Exception):
 
 
 @dataclass(frozen=True)
+class Reached:
+    """Where a client reached the channel, and when by the clock on the wall."""
+
+    base_url: str
+    wall_ms: int
+
+
+@dataclass(frozen=True)
 class Handled:
     """A call and what came of it; `number` is the business number it names."""
 
@@ -67,8 +75,9 @@ async def serve_gateway(request: Request) -> Response:
     except UnicodeDecodeError:
         parameters = {}
     charset = CHARSETS.get(parameters.get("charset", "").lower(), "utf-8")
+    reached = Reached(str(request.base_url).rstrip("/"), channel.wall_ms())
     try:
-        handled = await channel.within(lambda books: _handle(books, parameters, charset))
+        handled = await channel.within(lambda books: _handle(books, parameters, charset, reached))
     except RefusedAtTheDoor as refused:
         _note(channel, parameters.get("method"), None, refused.answer, None)
         signature = Signature.GOOD if refused.is_signed else Signature.NONE
@@ -80,8 +89,8 @@ async def serve_gateway(request: Request) -> Response:
     return await _deliver(channel, handled, charset)
 
 
-def _handle(books: Books, parameters: dict[str, str], charset: str) -> Handled:
-    call = _verified(books, parameters, charset)
+def _handle(books: Books, parameters: dict[str, str], charset: str, reached: Reached) -> Handled:
+    call = replace(_verified(books, parameters, charset), **vars(reached))
     numbers = numbers_of(METHODS[call.method], call)
     return Handled(call.method, numbers[0] if numbers else None, perform(books, call))
 

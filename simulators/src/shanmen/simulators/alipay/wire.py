@@ -58,6 +58,11 @@ def yuan(amount_fen: int) -> str:
     return f"{amount_fen // 100}.{amount_fen % 100:02d}"
 
 
+def signed_yuan(amount_fen: int) -> str:
+    """An amount as bills carry it: yuan, two decimals, a minus where money went out."""
+    return f"-{yuan(-amount_fen)}" if amount_fen < 0 else yuan(amount_fen)
+
+
 def fen(amount_yuan: object) -> int | None:
     """A positive amount in yuan, as text or integer, in fen; None for anything else."""
     match = _YUAN.fullmatch(str(amount_yuan)) if isinstance(amount_yuan, str | int) else None

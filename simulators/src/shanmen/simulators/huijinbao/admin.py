@@ -10,12 +10,10 @@ from starlette.routing import Route
 from shanmen.simulators import admin
 from shanmen.simulators.books import Books
 from shanmen.simulators.fault_orders import Catalogue
-from shanmen.simulators.fields import Fields
 from shanmen.simulators.huijinbao import enrolment, views, wealth
 from shanmen.simulators.huijinbao.channel import Channel
 from shanmen.simulators.huijinbao.faults import CALL_KINDS
 from shanmen.simulators.huijinbao.methods.table import METHODS
-from shanmen.simulators.moments import china_date, utc_time
 
 CATALOGUE: Final = Catalogue(CALL_KINDS, METHODS)
 
@@ -39,8 +37,6 @@ def routes() -> list[Route]:
             ("GET", "/positions/{position_id:int}/yields", _position_yields),
             ("GET", "/orders", _orders),
             ("GET", "/orders/{key}", admin.finder(views.order)),
-            ("GET", "/clock", _clock),
-            ("POST", "/clock", _advance),
             ("GET", "/public-keys", _public_keys),
             ("POST", "/public-keys", _rotate),
         ]
@@ -85,20 +81,6 @@ async def _orders(request: Request) -> Response:
         lambda books: views.orders(books, after, limit, biz_type, status)
     )
     return JSONResponse({"orders": found})
-
-
-async def _clock(request: Request) -> Response:
-    now_ms = _channel(request).now_ms()
-    return JSONResponse({"now": utc_time(now_ms), "china_date": china_date(now_ms).isoformat()})
-
-
-async def _advance(request: Request) -> Response:
-    """Move the channel's day ahead; the answer comes when everything due has happened."""
-    fields = Fields(await admin.body(request), "the clock")
-    advance_s = fields.integer("advance_s", 0)
-    fields.finish()
-    await _channel(request).advance(advance_s * 1000)
-    return await _clock(request)
 
 
 async def _public_keys(request: Request) -> Response:

@@ -3,11 +3,12 @@
 from starlette.applications import Starlette
 from starlette.routing import Route
 
+from shanmen.simulators import downloads
 from shanmen.simulators.app import build_app
 from shanmen.simulators.huijinbao import admin
 from shanmen.simulators.huijinbao.channel import Channel
 from shanmen.simulators.huijinbao.enrolment import SECTIONS
-from shanmen.simulators.huijinbao.gateway import serve_bill, serve_gateway
+from shanmen.simulators.huijinbao.gateway import serve_gateway
 from shanmen.simulators.settings import Settings
 
 
@@ -21,7 +22,7 @@ def create_app(settings: Settings) -> Starlette:
         SECTIONS,
         [
             Route("/hjb/v2/{method}", serve_gateway, methods=["POST"]),
-            Route("/hjb/bills/{token}", serve_bill, methods=["GET"]),
+            downloads.route("/hjb/bills", "application/gzip"),
             *admin.routes(),
         ],
     )

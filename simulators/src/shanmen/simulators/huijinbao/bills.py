@@ -9,22 +9,13 @@ import csv
 import gzip
 import hashlib
 import io
-import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import date
 from typing import Final
 
 from shanmen.simulators.books import Books
 from shanmen.simulators.moments import DAY_MS, china_midnight_ms, china_rfc3339
-
-SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS bills (
-    token TEXT PRIMARY KEY,
-    content BLOB NOT NULL,
-    expires_ms INTEGER NOT NULL
-);
-"""
 
 HEADER: Final = (
     "trans_date",
@@ -77,7 +68,7 @@ class Bill:
 
 def is_ready(books: Books, day: date) -> bool:
     """Whether the bill of a day is there: from 09:30 of the next."""
-    return books.now_ms >= china_midnight_ms(day + timedelta(days=1)) + _READY_AFTER_MS
+    return books.now_ms >= china_midnight_ms(day) + DAY_MS + _READY_AFTER_MS
 
 
 def make(books: Books, account_no: str, day: date, bill_type: str, spoilt_by: str | None) -> Bill:
@@ -86,22 +77,6 @@ def make(books: Books, account_no: str, day: date, bill_type: str, spoilt_by: st
     read = _movements if bill_type == "ACCOUNT" else _orders
     rows = read(books, account_no, bill_type, first_ms, first_ms + DAY_MS)
     return SPOILERS.get(spoilt_by or "", _file)(rows)
-
-
-def offer(books: Books, bill: Bill, wall_ms: int) -> str:
-    """Keep a bill for downloading; its token. Links that are over are removed."""
-    books.write("DELETE FROM bills WHERE expires_ms < ?", wall_ms)
-    token = secrets.token_urlsafe(24)
-    books.insert("bills", token=token, content=bill.content, expires_ms=wall_ms + LINK_VALID_MS)
-    return token
-
-
-def find(books: Books, token: str, wall_ms: int) -> bytes | None:
-    """The file behind a token, while its link is valid."""
-    row = books.row(
-        "SELECT content FROM bills WHERE token = ? AND expires_ms >= ?", token, wall_ms
-    )
-    return None if row is None else bytes(row["content"])
 
 
 def _orders(
@@ -195,15 +170,21 @@ def _trailer(rows: Sequence[Row]) -> str:
     return f"#{len(rows)},{sum_in},{sum_out}"
 
 
-def _written(rows: Sequence[Row], trailer: str) -> Bill:
+def _written(
+    rows: Sequence[Row],
+    trailer: str,
+    *,
+    header: Sequence[str] = HEADER,
+    encoding: str = "utf-8",
+) -> Bill:
     text = io.StringIO()
-    writer = csv.DictWriter(text, HEADER, lineterminator="\n")
+    writer = csv.DictWriter(text, header, lineterminator="\n")
     writer.writeheader()
     for row in rows:
         writer.writerow({**row.cells, "amount_fen": str(row.amount_fen)})
     text.write(trailer + "\n")
     return Bill(
-        content=gzip.compress(text.getvalue().encode(), mtime=0),
+        content=gzip.compress(text.getvalue().encode(encoding), mtime=0),
         rows=len(rows),
         sum_fen=sum(row.amount_fen for row in rows),
     )
@@ -238,6 +219,22 @@ def _truncated(rows: Sequence[Row]) -> Bill:
     return replace(whole, content=whole.content[: len(whole.content) // 2])
 
 
+def _with_reordered_columns(rows: Sequence[Row]) -> Bill:
+    return _written(rows, _trailer(rows), header=HEADER[::-1])
+
+
+def _in_utf8(rows: Sequence[Row]) -> Bill:
+    return _written(rows, _trailer(rows), encoding="utf-8-sig")
+
+
+def _in_utf16(rows: Sequence[Row]) -> Bill:
+    return _written(rows, _trailer(rows), encoding="utf-16")
+
+
+def _empty(rows: Sequence[Row]) -> Bill:
+    return replace(_file(rows), content=b"")
+
+
 SPOILERS: Final[dict[str, Callable[[Sequence[Row]], Bill]]] = {
     "bill_extra_row": _with_extra_row,
     "bill_missing_row": _with_missing_row,
@@ -245,5 +242,11 @@ SPOILERS: Final[dict[str, Callable[[Sequence[Row]], Bill]]] = {
     "bill_duplicate_row": _with_duplicate_row,
     "bill_wrong_trailer": _with_wrong_trailer,
     "bill_truncated": _truncated,
+    "bill_reordered_columns": _with_reordered_columns,
+    "bill_utf8": _in_utf8,
+    "bill_utf16": _in_utf16,
+    "bill_empty_file": _empty,
 }
-"""Faults of a bill. All but the last two are well-formed files that tell something untrue."""
+"""Faults of a bill. The first four are well-formed files that tell something untrue; reordered
+columns and UTF-8 with its mark are harmless; the others cannot be read, or contradict themselves.
+"""

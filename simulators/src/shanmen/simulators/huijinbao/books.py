@@ -96,9 +96,5 @@ CREATE INDEX IF NOT EXISTS orders_by_position ON orders (position_id, status)
     WHERE position_id IS NOT NULL;
 CREATE INDEX IF NOT EXISTS orders_by_original ON orders (original_no)
     WHERE original_no IS NOT NULL;
-CREATE TABLE IF NOT EXISTS clock (
-    only_one INTEGER PRIMARY KEY CHECK (only_one = 1), ahead_ms INTEGER NOT NULL
-);
-INSERT OR IGNORE INTO clock VALUES (1, 0);
 """
 )

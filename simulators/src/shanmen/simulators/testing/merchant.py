@@ -105,6 +105,12 @@ class Merchant:
         """Pay the spot."""
         return await self.call("alipay.fund.trans.uni.transfer", payout(number, amount))
 
+    async def advance(self, days: int = 0, **parts: int) -> str:
+        """Move the channel's day; which day it is then."""
+        advance_s = days * 86_400 + parts.get("seconds", 0)
+        moved = await self.post("/clock", {"advance_s": advance_s})
+        return str(moved["china_date"])
+
     async def get(self, path: str) -> Any:
         """Read from the admin API."""
         response = await self.http.get(f"/admin{path}")

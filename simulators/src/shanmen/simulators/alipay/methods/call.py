@@ -17,8 +17,11 @@ MAX_AMOUNT_FEN: Final = 100_000_000_00
 class Call:
     """A call whose signature was right.
 
-    `app` is its row in the books; `later`, when set, says that the channel accepts a payment now
-    and finishes it afterwards. `invalid_parameter` is this method's sub-code for bad content.
+    `app` is its row in the books; `invalid_parameter` is this method's sub-code for bad content;
+    `base_url` is where the merchant reached the channel, and `wall_ms` when, by the clock on the
+    wall.
+    `later`, when set, says that the channel accepts a payment now and finishes it afterwards;
+    `spoilt_by` names the fault of a bill.
     """
 
     method: str
@@ -26,7 +29,10 @@ class Call:
     content: Mapping[str, Any]
     notify_url: str | None
     invalid_parameter: str
+    base_url: str = ""
+    wall_ms: int = 0
     later: Later | None = None
+    spoilt_by: str | None = None
 
     @property
     def merchant_no(self) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from shanmen.simulators.alipay import trades
-from shanmen.simulators.alipay.methods import agreement, refund, trade, transfer
+from shanmen.simulators.alipay.methods import agreement, bill, refund, trade, transfer
 from shanmen.simulators.alipay.methods.call import Call
 from shanmen.simulators.alipay.wire import Answer
 from shanmen.simulators.books import Books
@@ -79,6 +79,7 @@ def _own_account(_books: Books, call: Call) -> Parties:
 _OF_A_TRADE: Final = ("out_trade_no", "trade_no")
 _OF_A_REFUND: Final = ("out_request_no", *_OF_A_TRADE)
 _OF_A_TRANSFER: Final = ("out_biz_no", "order_id", "pay_fund_order_id")
+_OF_A_BILL: Final = ("bill_type", "bill_date")
 
 
 def _trade_method(
@@ -108,6 +109,7 @@ def _fund_method(
     )
 
 
+BILL_METHOD: Final = "alipay.data.dataservice.bill.downloadurl.query"
 METHODS: Final[dict[str, Method]] = {
     "alipay.trade.pay": _trade_method(
         trade.pay, parties=_payment_parties, short_balance="ACQ.BUYER_BALANCE_NOT_ENOUGH"
@@ -132,6 +134,9 @@ METHODS: Final[dict[str, Method]] = {
     "alipay.fund.account.query": _fund_method(agreement.account_query, (), _own_account),
     "alipay.user.agreement.query": _fund_method(
         agreement.agreement_query, ("agreement_no",), _own_account
+    ),
+    BILL_METHOD: Method(
+        bill.query, "INVAILID_ARGUMENTS", "UNKNOWN_ERROR", _OF_A_BILL, _own_account
     ),
 }
 

@@ -1,5 +1,6 @@
 """Asking for the bill of a day."""
 
+from shanmen.simulators import downloads
 from shanmen.simulators.books import Books
 from shanmen.simulators.huijinbao import bills
 from shanmen.simulators.huijinbao.methods.call import Call
@@ -13,7 +14,9 @@ def query(books: Books, call: Call) -> Answer:
     if not bills.is_ready(books, day):
         return answered("00000100", PROCESSING, status="NOT_READY", bill_date=day.isoformat())
     bill = bills.make(books, call.account_no, day, bill_type, call.spoilt_by)
-    token = bills.offer(books, bill, call.wall_ms)
+    token = downloads.offer(
+        books, bill.content, wall_ms=call.wall_ms, valid_ms=bills.LINK_VALID_MS
+    )
     return success(
         status="READY",
         bill_date=day.isoformat(),

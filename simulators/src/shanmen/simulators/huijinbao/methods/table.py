@@ -103,7 +103,7 @@ METHODS: Final[dict[str, Method]] = {
     "wealth.liquidate": _money(wealth_methods.liquidate, _fund_pays),
     "wealth.position.query": _question(wealth_methods.query_position, ("biz_no",)),
     "wealth.yield.query": _question(wealth_methods.query_yield, ("biz_no",)),
-    "bill.query": _question(bill.query),
+    "bill.query": _question(bill.query, ("bill_type", "bill_date")),
 }
 
 
