@@ -1,6 +1,7 @@
 """The tables as they are migrated, and what they refuse by themselves."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from hashlib import sha256
 from typing import Any, Final
 
 import pytest
@@ -10,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from shanmen.common.migrate import check
 from shanmen.common.testing.fixtures import FreshDatabase
 from shanmen.gateway_adapters.main import SERVICE
-from shanmen.gateway_adapters.tables import ATTEMPTS, OPERATIONS
+from shanmen.gateway_adapters.tables import ATTEMPTS, BILLS, OPERATIONS
 from shanmen.gateway_adapters.testing import Desk
 
 NOW: Final = datetime(2026, 11, 1, tzinfo=UTC)
@@ -70,3 +71,32 @@ async def test_an_attempt_is_recorded_once_and_only_for_an_operation(desk: Desk)
         with pytest.raises(IntegrityError, match=constraint):
             async with desk.ctx.db.transaction() as tx:
                 await tx.execute(insert(ATTEMPTS).values({**attempt, **changes}))
+
+
+@pytest.mark.parametrize(
+    ("changes", "constraint"),
+    [
+        ({}, "bills_channel_bill_date_bill_type_sha256_key"),
+        ({"content": b"another"}, "bills_sha256_check"),
+        ({"bill_type": "WEALTH", "channel": "bank"}, "bills_channel_check"),
+        ({"bill_type": "WEALTH", "rows": -1}, "bills_totals_check"),
+        ({"bill_type": "WEALTH", "sum_out_fen": -1}, "bills_totals_check"),
+    ],
+)
+async def test_a_bill_is_kept_once_under_its_own_hash(
+    desk: Desk, changes: dict[str, Any], constraint: str
+) -> None:
+    bill = {
+        "channel": "huijinbao",
+        "bill_date": date(2026, 11, 1),
+        "bill_type": "TRADE",
+        "sha256": sha256(b"content").hexdigest(),
+        "content": b"content",
+        "fetched_at": NOW,
+        **dict.fromkeys(("rows", "sum_in_fen", "sum_out_fen"), 0),
+    }
+    async with desk.ctx.db.transaction() as tx:
+        await tx.execute(insert(BILLS).values(bill))
+    with pytest.raises(IntegrityError, match=constraint):
+        async with desk.ctx.db.transaction() as tx:
+            await tx.execute(insert(BILLS).values({**bill, **changes}))

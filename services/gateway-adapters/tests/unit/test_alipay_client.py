@@ -75,6 +75,9 @@ class Memory:
         self.params = dict(params)
         return RawAnswer(200, self.body)
 
+    async def get(self, url: str, limits: Timeout, *, limit_bytes: int) -> RawAnswer:
+        raise AssertionError(f"nothing asks for {url}")
+
     async def aclose(self) -> None:
         """Nothing to close."""
 

@@ -27,6 +27,14 @@ def test_a_text_is_signed_and_filled_in() -> None:
     )
 
 
+def test_breaks_are_told_with_the_day_their_number_and_their_sum() -> None:
+    breaks = {"bill_date": "2026-11-22", "breaks": "3", "amount_yuan": "12.34"}
+    params = prepare_params("reconciliation_breaks", {**breaks, "channel": "alipay"})
+    assert render("reconciliation_breaks", params) == (
+        "【山门】支付宝2026-11-22对账发现3处新差异，金额合计12.34元。请在工作台核实后处理。"
+    )
+
+
 def test_the_texts_there_are() -> None:
     names = {name: set(param_names(name)) for name in TEMPLATES}
     short = {"channel", "subject", "amount_yuan"}
@@ -39,6 +47,16 @@ def test_the_texts_there_are() -> None:
         "refund_short": short,
         "refund_stuck": {*short, "reason"},
         "refund_refused": {*short, "reason"},
+        "subscribe_short": short,
+        "subscribe_stuck": {*short, "reason"},
+        "subscribe_refused": {*short, "reason"},
+        "redeem_short": short,
+        "redeem_stuck": {*short, "reason"},
+        "redeem_refused": {*short, "reason"},
+        "liquidate_short": short,
+        "liquidate_stuck": {*short, "reason"},
+        "liquidate_refused": {*short, "reason"},
+        "reconciliation_breaks": {"channel", "bill_date", "breaks", "amount_yuan"},
     }
 
 

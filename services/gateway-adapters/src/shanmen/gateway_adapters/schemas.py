@@ -1,6 +1,6 @@
 """The gateway's answers. Amounts are integer fen, times RFC 3339."""
 
-from datetime import datetime
+from datetime import date, datetime
 
 from pydantic import BaseModel, Field
 
@@ -116,3 +116,17 @@ class MessageView(BaseModel):
     provider_ref: str | None
     requested_at: datetime
     sent_at: datetime | None
+
+
+class BillView(BaseModel):
+    """A file of a channel's bill (账单) of a day, as it was fetched and read."""
+
+    channel: Channel
+    bill_date: date
+    bill_type: str = Field(description="the channel's own name of it, such as `trade` or `WEALTH`")
+    sha256: str = Field(description="of the file as it came; it names the version")
+    size_bytes: int
+    rows: int
+    sum_in_fen: int
+    sum_out_fen: int
+    fetched_at: datetime = Field(description="when it came (again); the latest is the newest")

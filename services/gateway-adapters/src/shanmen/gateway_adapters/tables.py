@@ -1,10 +1,12 @@
-"""The gateway's tables: operations, their attempts, what channels notified, text messages."""
+"""The gateway's tables: operations, their attempts, what channels notified, text messages,
+bills."""
 
 from sqlalchemy import (
     BigInteger,
     Boolean,
     CheckConstraint,
     Column,
+    Date,
     DateTime,
     ForeignKey,
     Identity,
@@ -174,4 +176,24 @@ MESSAGES = Table(
     CheckConstraint("status <> 'failed' OR error IS NOT NULL", name="failed_says_why"),
     Index("messages_due", "next_at", postgresql_where=text("status = 'open'")),
     Index("messages_newest", "requested_at", "sms_id"),
+)
+
+BILLS = Table(
+    "bills",
+    METADATA,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("channel", Text, nullable=False),
+    Column("bill_date", Date, nullable=False),
+    Column("bill_type", Text, nullable=False),
+    Column("sha256", Text, nullable=False),
+    Column("rows", Integer, nullable=False),
+    Column("sum_in_fen", BigInteger, nullable=False),
+    Column("sum_out_fen", BigInteger, nullable=False),
+    Column("content", LargeBinary, nullable=False),
+    Column("fetched_at", DateTime(timezone=True), nullable=False),
+    CheckConstraint("channel IN ('alipay', 'huijinbao')", name="channel"),
+    CheckConstraint("rows >= 0 AND sum_in_fen >= 0 AND sum_out_fen >= 0", name="totals"),
+    CheckConstraint("sha256 = encode(sha256(content), 'hex')", name="sha256"),
+    UniqueConstraint("channel", "bill_date", "bill_type", "sha256"),
+    Index("bills_newest", "bill_date", "id"),
 )

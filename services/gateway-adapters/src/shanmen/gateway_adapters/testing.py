@@ -2,11 +2,12 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
+from pydantic import ValidationError
 from sqlalchemy import Row, Table, and_, func, or_, select
 
 from shanmen.common.broker.protocol import Verdict
@@ -19,6 +20,7 @@ from shanmen.common.outbox import OUTBOX, Outbox
 from shanmen.common.testing.clients import settings_for
 from shanmen.common.testing.events import deliver, eventually
 from shanmen.common.testing.principals import FakeIntrospector
+from shanmen.contracts.bills import BillLine, WealthPosition
 from shanmen.contracts.gateway import (
     CancelRequested,
     DebitRequested,
@@ -38,12 +40,16 @@ from shanmen.gateway_adapters.providers.base import (
     Answer,
     Balance,
     BalanceUnavailable,
+    BillDownload,
+    BillNotReady,
     Counterparty,
     Instruction,
     Notification,
     NotificationRefused,
+    NoWealth,
     Provider,
 )
+from shanmen.gateway_adapters.providers.bills import BillUnreadable
 from shanmen.gateway_adapters.providers.sms.base import (
     SmsAnswer,
     SmsOutcome,
@@ -78,13 +84,19 @@ class ScriptedChannel:
     """A channel that answers by a script, or by whatever `reply` a test puts in; keeps the calls.
 
     Its notifications are the text `id number status amount`; any other body has a bad signature.
+    Its bill of a day is what `bills` has for it, by type: a BillLine of JSON each line.
     """
+
+    bill_types: tuple[str, ...] = ("trade", "signcustomer")
 
     def __init__(self, channel: Channel = Channel.ALIPAY) -> None:
         self.channel = channel
         self.calls: list[tuple[Action, Instruction]] = []
         self.reply: Reply = self._by_script
         self.available_fen: int | None = 0
+        self.bills: dict[date, Mapping[str, bytes] | Exception] = {}
+        self.bills_asked_for: list[date] = []
+        self.positions: dict[str, WealthPosition | Exception] = {}
         self._script: deque[Answer | Exception] = deque()
 
     @property
@@ -113,6 +125,29 @@ class ScriptedChannel:
         if self.available_fen is None:
             raise BalanceUnavailable("the channel is down")
         return Balance(self.channel, self.available_fen, datetime.now(UTC))
+
+    async def bill(self, day: date) -> tuple[BillDownload, ...]:
+        """See Provider."""
+        self.bills_asked_for.append(day)
+        files = self.bills.get(day, BillNotReady(f"no bill of {day}"))
+        if isinstance(files, Exception):
+            raise files
+        return tuple(BillDownload(self.channel, day, name, files[name]) for name in files)
+
+    def read_bill(self, file: BillDownload) -> Iterator[BillLine]:
+        """See Provider."""
+        for place, text in enumerate(file.content.splitlines(), 1):
+            try:
+                yield BillLine.model_validate_json(text)
+            except ValidationError:
+                raise BillUnreadable(file, "a BillLine is expected", line=place) from None
+
+    async def position(self, product_id: str) -> WealthPosition:
+        """See Provider."""
+        told = self.positions.get(product_id, NoWealth(f"nothing is invested for {product_id}"))
+        if isinstance(told, Exception):
+            raise told
+        return told
 
     def read_notification(self, body: bytes) -> Notification:
         """See Provider."""

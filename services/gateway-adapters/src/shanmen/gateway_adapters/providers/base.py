@@ -5,11 +5,13 @@ decides what comes next, and never raises for trouble at the channel: a time-out
 connection or an answer whose signature does not verify is an `Answer` with `Outcome.UNKNOWN`.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Final, Protocol
 
+from shanmen.contracts.bills import BillLine, WealthPosition
 from shanmen.gateway_adapters.domain.operations import Channel, OperationKind, Outcome
 
 
@@ -113,10 +115,25 @@ class Balance:
     as_of: datetime
 
 
+@dataclass(frozen=True)
+class BillDownload:
+    """One file of a channel's bill (账单) of a day in China, as it came.
+
+    `bill_type` is the channel's own name of it.
+    """
+
+    channel: Channel
+    bill_date: date
+    bill_type: str
+    content: bytes = field(repr=False)
+
+
 class Provider(Protocol):
     """One clearing channel."""
 
     channel: Channel
+    bill_types: tuple[str, ...]
+    """The files that its bill of a day consists of."""
 
     async def send(self, instruction: Instruction) -> Answer:
         """Ask for the money to move. Safe to repeat with an identical instruction."""
@@ -130,6 +147,21 @@ class Provider(Protocol):
     async def balance(self) -> Balance:
         """The platform's own balance. Raises BalanceUnavailable."""
 
+    async def bill(self, day: date) -> tuple[BillDownload, ...]:
+        """The bill of a day: a file of each of `bill_types`.
+
+        Raises BillNotReady or BillUnavailable.
+        """
+
+    def read_bill(self, file: BillDownload) -> Iterator[BillLine]:
+        """The rows of a file of this channel, one after the other; nothing is asked of it.
+
+        Raises BillUnreadable, at the end too: what the file says of its own rows is checked there.
+        """
+
+    async def position(self, product_id: str) -> WealthPosition:
+        """What is invested for a product. Raises PositionUnavailable or NoWealth."""
+
     def read_notification(self, body: bytes) -> Notification:
         """Verify a notification's signature and addressee. Raises NotificationRefused."""
 
@@ -142,3 +174,19 @@ class Provider(Protocol):
 
 class BalanceUnavailable(Exception):
     """The channel gave no verified balance."""
+
+
+class BillNotReady(Exception):
+    """The channel has not made the bill of that day, or has none (yet)."""
+
+
+class BillUnavailable(Exception):
+    """The channel gave no bill that could be verified."""
+
+
+class PositionUnavailable(Exception):
+    """The channel gave no verified position."""
+
+
+class NoWealth(Exception):
+    """Nothing is ever invested for that product at this channel, as it is set up."""

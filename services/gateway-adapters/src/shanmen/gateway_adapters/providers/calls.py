@@ -1,10 +1,20 @@
 """How a call to a channel can fail, and what answer that is: an unknown one, or none was made."""
 
 from enum import StrEnum
+from http import HTTPStatus
+from typing import Final
 
 from shanmen.gateway_adapters.domain.operations import Outcome
 from shanmen.gateway_adapters.providers.base import Answer, Contact
-from shanmen.gateway_adapters.providers.transport import Trouble
+from shanmen.gateway_adapters.providers.transport import (
+    Timeout,
+    Transport,
+    TransportFailed,
+    Trouble,
+)
+
+FILE_LIMIT_BYTES: Final = 64 << 20
+"""The largest file that is taken from a channel: a day's bill with millions of rows."""
 
 
 class Doubt(StrEnum):
@@ -54,6 +64,17 @@ class AnswerUnverifiable(CallFailed):
         super().__init__(detail)
         self.kind = kind
         self.raw = raw
+
+
+async def get_file(transport: Transport, url: str, limits: Timeout) -> bytes:
+    """A file that a channel's answer links to. Raises AnswerMissing."""
+    try:
+        answer = await transport.get(url, limits, limit_bytes=FILE_LIMIT_BYTES)
+    except TransportFailed as error:
+        raise AnswerMissing(error.trouble, str(error)) from error
+    if answer.status != HTTPStatus.OK:
+        raise AnswerMissing(Trouble.NO_FILE, f"HTTP {answer.status} instead of a file")
+    return answer.body
 
 
 def not_put(error: InstructionUnfit) -> Answer:

@@ -4,13 +4,19 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import httpx
 
 ANSWER_LIMIT_BYTES: Final = 1 << 20
 FORM: Final = "application/x-www-form-urlencoded;charset=utf-8"
 JSON: Final = "application/json;charset=utf-8"
+
+
+_NOTHING_LEFT: Final = (
+    *(httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout),
+    *(httpx.InvalidURL, httpx.UnsupportedProtocol),
+)
 
 
 class Trouble(StrEnum):
@@ -24,6 +30,8 @@ class Trouble(StrEnum):
     """The connection broke after the request had begun to leave."""
     TOO_LARGE = "too_large"
     """The answer is longer than any answer of a channel."""
+    NO_FILE = "no_file"
+    """Something came, and it is not the file that was asked for."""
 
 
 class TransportFailed(Exception):
@@ -51,12 +59,15 @@ class RawAnswer:
 
 
 class Transport(Protocol):
-    """Posts to a channel."""
+    """Posts to a channel, and gets its files."""
 
     async def post(
         self, url: str, params: Mapping[str, str], body: bytes, limits: Timeout
     ) -> RawAnswer:
         """Post a body with these query parameters. Raises TransportFailed."""
+
+    async def get(self, url: str, limits: Timeout, *, limit_bytes: int) -> RawAnswer:
+        """Get a file of at most so many bytes. Raises TransportFailed."""
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -76,11 +87,12 @@ class HttpxTransport:
         connections: int = 32,
         answer_limit_bytes: int = ANSWER_LIMIT_BYTES,
     ) -> None:
+        self._post_headers = {"Content-Type": content_type}
         self._answer_limit_bytes = answer_limit_bytes
         self._client = httpx.AsyncClient(
             trust_env=False,
             follow_redirects=False,
-            headers={"Content-Type": content_type, "Accept-Encoding": "identity"},
+            headers={"Accept-Encoding": "identity"},
             limits=httpx.Limits(
                 max_connections=connections, max_keepalive_connections=connections
             ),
@@ -90,37 +102,47 @@ class HttpxTransport:
         self, url: str, params: Mapping[str, str], body: bytes, limits: Timeout
     ) -> RawAnswer:
         """Post a body with these query parameters. Raises TransportFailed."""
-        timeout = httpx.Timeout(limits.read_s, connect=limits.connect_s, pool=limits.connect_s)
-        try:
-            async with self._client.stream(
-                "POST", url, params=dict(params), content=body, timeout=timeout
-            ) as response:
-                return RawAnswer(response.status_code, await self._read(response, limits.read_s))
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-            raise TransportFailed(Trouble.NOT_SENT, _describe(error)) from error
-        except httpx.TimeoutException as error:
-            raise TransportFailed(Trouble.TIMEOUT, _describe(error)) from error
-        except httpx.HTTPError as error:
-            raise TransportFailed(Trouble.CONNECTION_LOST, _describe(error)) from error
+        sent = {"params": dict(params), "content": body, "headers": self._post_headers}
+        return await self._call("POST", url, limits, self._answer_limit_bytes, **sent)
+
+    async def get(self, url: str, limits: Timeout, *, limit_bytes: int) -> RawAnswer:
+        """Get a file of at most so many bytes. Raises TransportFailed."""
+        return await self._call("GET", url, limits, limit_bytes)
 
     async def aclose(self) -> None:
         """Close the connections."""
         await self._client.aclose()
 
-    async def _read(self, response: httpx.Response, read_s: float) -> bytes:
-        """Read the body, bounded in size and, as httpx bounds only each piece, in whole time."""
-        deadline = time.monotonic() + read_s
-        body = bytearray()
-        async for piece in response.aiter_raw():
-            body += piece
-            if len(body) > self._answer_limit_bytes:
-                limit = f"the answer is longer than {self._answer_limit_bytes} bytes"
-                raise TransportFailed(Trouble.TOO_LARGE, limit)
-            if time.monotonic() > deadline:
-                raise TransportFailed(Trouble.TIMEOUT, f"the answer took longer than {read_s} s")
-        return bytes(body)
+    async def _call(
+        self, method: str, url: str, limits: Timeout, limit_bytes: int, **sent: Any
+    ) -> RawAnswer:
+        timeout = httpx.Timeout(limits.read_s, connect=limits.connect_s, pool=limits.connect_s)
+        try:
+            async with self._client.stream(method, url, timeout=timeout, **sent) as response:
+                body = await _read(response, limits.read_s, limit_bytes)
+        except _NOTHING_LEFT as error:
+            raise TransportFailed(Trouble.NOT_SENT, _describe(error)) from error
+        except httpx.TimeoutException as error:
+            raise TransportFailed(Trouble.TIMEOUT, _describe(error)) from error
+        except httpx.HTTPError as error:
+            raise TransportFailed(Trouble.CONNECTION_LOST, _describe(error)) from error
+        return RawAnswer(response.status_code, body)
 
 
-def _describe(error: httpx.HTTPError) -> str:
+async def _read(response: httpx.Response, read_s: float, limit_bytes: int) -> bytes:
+    """Read the body, bounded in size and, as httpx bounds only each piece, in whole time."""
+    deadline = time.monotonic() + read_s
+    body = bytearray()
+    async for piece in response.aiter_raw():
+        body += piece
+        if len(body) > limit_bytes:
+            limit = f"the answer is longer than {limit_bytes} bytes"
+            raise TransportFailed(Trouble.TOO_LARGE, limit)
+        if time.monotonic() > deadline:
+            raise TransportFailed(Trouble.TIMEOUT, f"the answer took longer than {read_s} s")
+    return bytes(body)
+
+
+def _describe(error: Exception) -> str:
     """The kind of trouble and its text, which never holds the request's parameters."""
     return f"{type(error).__name__}: {error}".rstrip(": ")

@@ -1,6 +1,6 @@
 """The SQL of operations and their attempts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -35,6 +35,19 @@ async def operation(tx: Tx, operation_id: str, *, lock: bool = False) -> Row[Any
     if lock:
         wanted = wanted.with_for_update()
     return (await tx.execute(wanted)).one_or_none()
+
+
+async def known_operations(
+    tx: Tx, channel: Channel, operation_ids: Collection[str]
+) -> dict[str, Row[Any]]:
+    """What is known of the numbers that a bill names: kind, status and amount, by id."""
+    told = [OPERATIONS.c[name] for name in ("operation_id", "kind", "status", "amount_fen")]
+    rows = await tx.execute(
+        select(*told).where(
+            among(OPERATIONS.c.operation_id, operation_ids), OPERATIONS.c.channel == channel
+        )
+    )
+    return {row.operation_id: row for row in rows}
 
 
 async def lock_operations(tx: Tx, operation_ids: Sequence[str]) -> dict[str, Row[Any]]:

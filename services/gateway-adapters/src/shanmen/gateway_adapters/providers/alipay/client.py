@@ -13,7 +13,12 @@ from shanmen.gateway_adapters.providers import envelope, rsa2
 from shanmen.gateway_adapters.providers.alipay import signing
 from shanmen.gateway_adapters.providers.alipay.outcomes import Method
 from shanmen.gateway_adapters.providers.alipay.settings import AlipaySettings
-from shanmen.gateway_adapters.providers.calls import AnswerMissing, AnswerUnverifiable, Doubt
+from shanmen.gateway_adapters.providers.calls import (
+    AnswerMissing,
+    AnswerUnverifiable,
+    Doubt,
+    get_file,
+)
 from shanmen.gateway_adapters.providers.envelope import MalformedEnvelope
 from shanmen.gateway_adapters.providers.transport import (
     RawAnswer,
@@ -54,6 +59,7 @@ class AlipayClient:
         self._transport = transport
         self._url = str(settings.gateway_url)
         self._timeout = Timeout(settings.connect_timeout_s, settings.read_timeout_s)
+        self._file_timeout = Timeout(settings.connect_timeout_s, settings.bill_timeout_s)
         self._key = rsa2.load_private_key(settings.app_private_key.get_secret_value())
         self._trusted = settings.trusted_keys()
         self._certificate_mode = settings.certificate_mode
@@ -82,6 +88,10 @@ class AlipayClient:
         except TransportFailed as error:
             raise AnswerMissing(error.trouble, str(error)) from error
         return self._verified(method, answer)
+
+    async def download(self, url: str) -> bytes:
+        """A file that an answer links to; nothing signs it. Raises AnswerMissing."""
+        return await get_file(self._transport, url, self._file_timeout)
 
     async def aclose(self) -> None:
         """Close the connections."""

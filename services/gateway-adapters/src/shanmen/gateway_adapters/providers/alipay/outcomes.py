@@ -16,6 +16,9 @@ from shanmen.gateway_adapters.domain.operations import Outcome
 SUCCESS: Final = "10000"
 BUSINESS_FAILURE: Final = "40004"
 
+BILL_NOT_READY: Final = frozenset({"BILL_NOT_EXIST", "isp.bill_not_exist"})
+"""Sub-codes of a bill that is not made yet, which may be as late as the next day at noon."""
+
 
 class Method(StrEnum):
     """A method of the gateway."""
@@ -28,6 +31,7 @@ class Method(StrEnum):
     TRANSFER = "alipay.fund.trans.uni.transfer"
     TRANSFER_QUERY = "alipay.fund.trans.common.query"
     BALANCE = "alipay.fund.account.query"
+    BILL = "alipay.data.dataservice.bill.downloadurl.query"
 
 
 @dataclass(frozen=True)
@@ -232,6 +236,7 @@ SUB_CODES: Final[Mapping[Method, Mapping[str, Outcome]]] = {
     Method.TRANSFER: _TRANSFER,
     Method.TRANSFER_QUERY: _TRANSFER_QUERY,
     Method.BALANCE: {},
+    Method.BILL: {},
 }
 """What each method's sub-codes under `40004` mean."""
 

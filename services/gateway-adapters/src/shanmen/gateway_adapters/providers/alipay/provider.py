@@ -1,26 +1,34 @@
 """Alipay behind the port that every clearing channel is seen through."""
 
 import logging
+from collections.abc import Iterator
+from datetime import date
 
 from shanmen.common.clock import Clock
 from shanmen.common.money import from_yuan
+from shanmen.contracts.bills import BillLine, WealthPosition
 from shanmen.gateway_adapters.domain.operations import Channel
 from shanmen.gateway_adapters.providers.alipay import (
     answers,
+    bills,
     biz_content,
     notifications,
     outcomes,
 )
 from shanmen.gateway_adapters.providers.alipay.biz_content import Builder
-from shanmen.gateway_adapters.providers.alipay.client import AlipayClient
+from shanmen.gateway_adapters.providers.alipay.client import AlipayClient, VerifiedAnswer
 from shanmen.gateway_adapters.providers.alipay.outcomes import Method
 from shanmen.gateway_adapters.providers.alipay.settings import AlipaySettings
 from shanmen.gateway_adapters.providers.base import (
     Answer,
     Balance,
     BalanceUnavailable,
+    BillDownload,
+    BillNotReady,
+    BillUnavailable,
     Instruction,
     Notification,
+    NoWealth,
 )
 from shanmen.gateway_adapters.providers.calls import (
     AnswerMissing,
@@ -39,6 +47,7 @@ class AlipayProvider:
     """Debits under agreement, payouts to accounts, refunds, and what became of them."""
 
     channel = Channel.ALIPAY
+    bill_types = bills.BILL_TYPES
 
     def __init__(
         self, settings: AlipaySettings, clock: Clock, transport: Transport | None = None
@@ -93,6 +102,18 @@ class AlipayProvider:
             raise BalanceUnavailable("the answer holds no available_amount") from error
         return Balance(Channel.ALIPAY, available_fen, self._clock.now())
 
+    async def bill(self, day: date) -> tuple[BillDownload, ...]:
+        """The bill of a day, a zip file of each type. Raises BillNotReady or BillUnavailable."""
+        return tuple([await self._bill_file(day, bill_type) for bill_type in self.bill_types])
+
+    def read_bill(self, file: BillDownload) -> Iterator[BillLine]:
+        """The rows of a bill's file. Raises BillUnreadable."""
+        return bills.read(file)
+
+    async def position(self, product_id: str) -> WealthPosition:
+        """Raises NoWealth: Alipay invests nothing."""
+        raise NoWealth(f"Alipay has no wealth management (理财), so none for {product_id}")
+
     def read_notification(self, body: bytes) -> Notification:
         """Verify a notification's signature and addressee. Raises NotificationRefused."""
         return notifications.read(
@@ -109,6 +130,18 @@ class AlipayProvider:
     async def aclose(self) -> None:
         """Close the connections."""
         await self._client.aclose()
+
+    async def _bill_file(self, day: date, bill_type: str) -> BillDownload:
+        request = {"bill_type": bill_type, "bill_date": day.isoformat()}
+        try:
+            answer = await self._client.call(Method.BILL, request)
+            if answer.text("code") != outcomes.SUCCESS:
+                raise _no_bill(day, bill_type, answer)
+            # The link is good for 30 s, so each file is taken before the next one is asked for.
+            content = await self._client.download(answer.text("bill_download_url"))
+        except CallFailed as error:
+            raise BillUnavailable(f"no bill {bill_type} of {day}: {error}") from error
+        return BillDownload(self.channel, day, bill_type, content)
 
     async def _ask(
         self,
@@ -134,3 +167,11 @@ class AlipayProvider:
                 answer.sub_code,
             )
         return answer
+
+
+def _no_bill(day: date, bill_type: str, answer: VerifiedAnswer) -> BillNotReady | BillUnavailable:
+    codes = f"{answer.text('code')} {answer.text('sub_code')}".strip()
+    said = f"Alipay has no bill {bill_type} of {day}: {codes}"
+    if answer.text("sub_code") in outcomes.BILL_NOT_READY:
+        return BillNotReady(said)
+    return BillUnavailable(said)

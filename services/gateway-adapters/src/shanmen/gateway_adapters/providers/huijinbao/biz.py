@@ -83,6 +83,22 @@ def liquidate(instruction: Instruction, settings: HuijinbaoSettings) -> Data:
     return _position(instruction, settings)
 
 
+def position(product_id: str, settings: HuijinbaoSettings) -> Data:
+    """Ask what is invested for a product (wealth.position.query)."""
+    product_code = settings.product_code(product_id)
+    if product_code is None:
+        raise InstructionUnfit(
+            "wealth_product_missing",
+            f"no wealth product is set up for {product_id}: give wealth_product_code, or name it "
+            "in wealth_product_codes",
+        )
+    return {
+        "cst_no": settings.platform_cst_no,
+        "product_code": product_code,
+        "biz_no": product_id,
+    }
+
+
 def query(instruction: Instruction, _settings: HuijinbaoSettings) -> Data:
     """Ask about an order (order.query)."""
     return {
@@ -117,19 +133,8 @@ BIZ_TYPES: Final[Mapping[OperationKind, str]] = {
 
 def _position(instruction: Instruction, settings: HuijinbaoSettings) -> Data:
     """Which money: the platform's, in the wealth product, set apart by our own product's id."""
-    product_code = settings.product_code(instruction.business_ref)
-    if product_code is None:
-        raise InstructionUnfit(
-            "wealth_product_missing",
-            f"no wealth product is set up for {instruction.business_ref}: give "
-            "wealth_product_code, or name it in wealth_product_codes",
-        )
-    return {
-        "req_seq_id": _number(instruction.number),
-        "cst_no": settings.platform_cst_no,
-        "product_code": product_code,
-        "biz_no": instruction.business_ref,
-    }
+    number = _number(instruction.number)
+    return {"req_seq_id": number, **position(instruction.business_ref, settings)}
 
 
 def _number(number: str) -> str:

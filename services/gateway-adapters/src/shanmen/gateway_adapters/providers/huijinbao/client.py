@@ -7,7 +7,12 @@ from typing import Final
 
 from shanmen.common.clock import Clock
 from shanmen.gateway_adapters.providers import rsa2
-from shanmen.gateway_adapters.providers.calls import AnswerMissing, AnswerUnverifiable, Doubt
+from shanmen.gateway_adapters.providers.calls import (
+    AnswerMissing,
+    AnswerUnverifiable,
+    Doubt,
+    get_file,
+)
 from shanmen.gateway_adapters.providers.huijinbao.envelope import (
     Disbelieved,
     Sender,
@@ -49,6 +54,7 @@ class HuijinbaoClient:
         self._transport = transport
         self._url = str(settings.base_url).rstrip("/") + _PATH
         self._timeout = Timeout(settings.connect_timeout_s, settings.read_timeout_s)
+        self._file_timeout = Timeout(settings.connect_timeout_s, settings.bill_timeout_s)
         key = rsa2.load_private_key(settings.private_key.get_secret_value())
         self._sender = Sender(settings.merchant_id, settings.key_id, key)
         self._trusted = settings.trusted_keys()
@@ -77,6 +83,10 @@ class HuijinbaoClient:
             detail = "the answer is signed, and is the answer to another call"
             raise AnswerUnverifiable(Doubt.OTHER_CALL, detail, answer.body)
         return VerifiedAnswer(said, answer.body)
+
+    async def download(self, url: str) -> bytes:
+        """A file that an answer links to; the answer has its hash. Raises AnswerMissing."""
+        return await get_file(self._transport, url, self._file_timeout)
 
     async def aclose(self) -> None:
         """Close the connections."""

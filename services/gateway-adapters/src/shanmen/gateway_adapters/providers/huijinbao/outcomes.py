@@ -17,6 +17,9 @@ from shanmen.gateway_adapters.domain.operations import Outcome
 SUCCESS: Final = "00000000"
 """The call was taken. Whether the money moved, `trans_stat` says."""
 
+BILL_NOT_READY: Final = "NOT_READY"
+"""The `status` of a bill that is not made yet: before 09:30 of the next day."""
+
 
 class Method(StrEnum):
     """A method of the interface."""
@@ -30,6 +33,8 @@ class Method(StrEnum):
     REDEEM = "wealth.redeem"
     LIQUIDATE = "wealth.liquidate"
     BALANCE = "account.balance.query"
+    BILL = "bill.query"
+    POSITION = "wealth.position.query"
 
 
 _ANY_METHOD: Final[Mapping[str, Outcome]] = {
@@ -107,6 +112,8 @@ RESP_CODES: Final[Mapping[Method, Mapping[str, Outcome]]] = {
     Method.QUERY: {**_ANY_METHOD, "HJB_0021": Outcome.ABSENT},
     Method.CANCEL: {**_ANY_METHOD, "HJB_0019": Outcome.ABSENT, "HJB_0021": Outcome.ABSENT},
     Method.BALANCE: _ANY_METHOD,
+    Method.BILL: _ANY_METHOD,
+    Method.POSITION: _ANY_METHOD,
 }
 """What each method's return codes mean, but for SUCCESS."""
 

@@ -43,6 +43,8 @@ class HuijinbaoSettings(BaseModel):
 
     connect_timeout_s: Seconds = 3
     read_timeout_s: Seconds = 15
+    bill_timeout_s: Seconds = 60
+    """How long a bill's file may take to come."""
     connections: int = Field(default=32, ge=1, le=512)
 
     @model_validator(mode="after")

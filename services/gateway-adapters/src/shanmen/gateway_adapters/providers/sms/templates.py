@@ -45,6 +45,45 @@ TEMPLATES: Final[Mapping[str, str]] = {
     "refund_refused": (
         "{channel}退款{subject}金额{amount_yuan}元被拒，原因：{reason}。请在工作台核实后处理。"
     ),
+    "subscribe_short": (
+        "{channel}平台账户余额不足，理财申购{subject}金额{amount_yuan}元未能完成。"
+        "请充值后在工作台处理。"
+    ),
+    "subscribe_stuck": (
+        "{channel}理财申购{subject}金额{amount_yuan}元待人工处理，原因：{reason}。"
+        "请在工作台核实后处理。"
+    ),
+    "subscribe_refused": (
+        "{channel}理财申购{subject}金额{amount_yuan}元被拒，原因：{reason}。"
+        "款项仍在平台账户，请在工作台核实后处理。"
+    ),
+    "redeem_short": (
+        "{channel}理财赎回{subject}金额{amount_yuan}元未能完成：持有份额或当日赎回额度不足。"
+        "请在工作台核实后处理。"
+    ),
+    "redeem_stuck": (
+        "{channel}理财赎回{subject}金额{amount_yuan}元待人工处理，原因：{reason}。"
+        "请在工作台核实后处理。"
+    ),
+    "redeem_refused": (
+        "{channel}理财赎回{subject}金额{amount_yuan}元被拒，原因：{reason}。"
+        "款项仍在理财产品中，请在工作台核实后处理。"
+    ),
+    "liquidate_short": (
+        "{channel}理财清算{subject}金额{amount_yuan}元未能完成：当日赎回额度不足。"
+        "请在工作台核实后处理。"
+    ),
+    "liquidate_stuck": (
+        "{channel}理财清算{subject}金额{amount_yuan}元待人工处理，原因：{reason}。"
+        "请在工作台核实后处理。"
+    ),
+    "liquidate_refused": (
+        "{channel}理财清算{subject}金额{amount_yuan}元被拒，原因：{reason}。"
+        "款项仍在理财产品中，请在工作台核实后处理。"
+    ),
+    "reconciliation_breaks": (
+        "{channel}{bill_date}对账发现{breaks}处新差异，金额合计{amount_yuan}元。请在工作台核实后处理。"
+    ),
 }
 
 _NAMES: Final[Mapping[str, Mapping[str, str]]] = {

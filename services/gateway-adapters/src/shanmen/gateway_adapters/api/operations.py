@@ -1,19 +1,18 @@
-"""The gateway's routes: for operators to look, for channels to notify."""
+"""Routes of operations: for operators to look, for channels to notify."""
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Query, Request
 from pydantic import AwareDatetime
 from sqlalchemy import Row
 from starlette.responses import Response
 
-from shanmen.common.auth import Principal, requires
-from shanmen.common.errors import Forbidden, NotFound
+from shanmen.common.errors import NotFound
 from shanmen.common.pagination import CursorText, Limit, Page, decode_cursor, page_of
+from shanmen.gateway_adapters.api.callers import Ctx, Operator
 from shanmen.gateway_adapters.domain.messages import MessageStatus
 from shanmen.gateway_adapters.domain.operations import Channel, OperationKind, OperationStatus
 from shanmen.gateway_adapters.errors import ChannelUnavailable
-from shanmen.gateway_adapters.ports import GatewayContext
 from shanmen.gateway_adapters.providers.base import BalanceUnavailable
 from shanmen.gateway_adapters.queries import circuits, messages, notifications, operations
 from shanmen.gateway_adapters.schemas import (
@@ -28,33 +27,7 @@ from shanmen.gateway_adapters.schemas import (
 )
 from shanmen.gateway_adapters.usecases.notifying import take_notification
 
-PREFIXES = (
-    "/v1/operations",
-    "/v1/balances",
-    "/v1/notifications",
-    "/v1/circuits",
-    "/v1/messages",
-    "/notify",
-)
-
 router = APIRouter()
-
-
-async def context(request: Request) -> GatewayContext:
-    """The service's ports."""
-    found: GatewayContext = request.app.state.context
-    return found
-
-
-def operator(caller: Annotated[Principal, Depends(requires("operations:read"))]) -> Principal:
-    """A caller of the platform's own: operations are every tenant's. Raises Forbidden."""
-    if caller.party_id is not None:
-        raise Forbidden("Operations are for the platform's operators.")
-    return caller
-
-
-Ctx = Annotated[GatewayContext, Depends(context)]
-Operator = Annotated[Principal, Depends(operator)]
 
 
 @router.get("/v1/operations")
