@@ -90,7 +90,7 @@ class Market:
             agreement_no="20260001" if role is AccountRole.PAY else None,
         )
         async with self.ctx.db.transaction() as tx:
-            return (await parties.register_account(tx, OPERATOR, body)).account_id
+            return (await parties.register_account(tx, self.ctx, OPERATOR, body)).account_id
 
     async def product(
         self, spot_id: str | None = None, *, total: int | None = 50, **given: Any

@@ -94,69 +94,6 @@ async def test_from_the_platforms_idea_to_the_first_sale(
     ]
 
 
-BAD: list[tuple[dict[str, Any], str, str]] = [
-    # what is different, code, field
-    ({"spots": []}, "invalid", "body.spots"),
-    ({"spots": [("A", 1)]}, "invalid", "body.spots"),
-    ({"spots": [("A", 1), ("B", 1), ("A", 2)]}, "invalid", "body.spots.2.spot_id"),
-    ({"spots": [("A", 1), ("NONE", 1)]}, "unknown_reference", "body.spots.1.spot_id"),
-    ({"spots": [("SELLER", 1), ("A", 1)]}, "unknown_reference", "body.spots.0.spot_id"),
-    ({"spots": [("A", 5_001), ("B", 5_000)]}, "negative_margin", "body.spots"),
-    ({"spots": [("A", 1), ("B", -1)]}, "invalid", "body.spots.1.settle_fen"),
-    ({"spots": [("A", 1), ("B", 0.5)]}, "invalid", "body.spots.1.settle_fen"),
-    ({"spots": [("A", 1), ("B", 10**10)]}, "invalid", "body.spots.1.settle_fen"),
-    ({"unit_price_fen": 0}, "invalid", "body.unit_price_fen"),
-    ({"valid_days": 0}, "invalid", "body.valid_days"),
-    (
-        {"visit_rule": "open", "valid_from": "2026-12-02", "valid_until": "2026-12-01"},
-        "invalid",
-        "body.valid_until",
-    ),
-    ({"visit_rule": "open", "valid_until": DAY}, "invalid", "body.valid_from"),
-    ({"max_quantity": 0}, "invalid", "body.max_quantity"),
-    ({"max_quantity": 1000, "spots": [(f"S{n}", 1) for n in range(6)]}, "invalid", "body.spots"),
-    ({"stock": [{"visit_date": DAY, "total": -1}]}, "invalid", "body.stock.0.total"),
-    ({"stock": [{"total": 1}]}, "visit_date_unfit", "body.stock"),
-    ({"invests": "perhaps"}, "invalid", "body.invests"),
-    ({"publish": True}, "consent_missing", "body.publish"),
-]
-
-
-async def test_what_is_not_combined_and_why(
-    client: httpx.AsyncClient, market: "Market", bearer: Bearer
-) -> None:
-    names = {
-        "A": await market.spot(),
-        "B": await market.spot(),
-        "SELLER": await market.distributor(),
-        "NONE": "spt_none",
-        **{f"S{number}": await market.spot() for number in range(6)},
-    }
-    for change, code, field in BAD:
-        body = COMBINED | {"spots": [("A", 5_000), ("B", 3_000)]} | change
-        body["spots"] = [
-            {"spot_id": names[name], "settle_fen": fen} for name, fen in body["spots"]
-        ]
-        answer = await client.post("/v1/products", json=body, headers=bearer("operator"))
-        named = answer.json()["errors"][0]["field"]
-        assert (change, *refusal(answer), named) == (change, 422, code, field)
-    assert await market.rows(PRODUCTS) == await market.rows(CONSENTS) == []
-
-
-async def test_selling_below_the_spots_prices_is_done_on_purpose_only(
-    client: httpx.AsyncClient, market: "Market", bearer: Bearer
-) -> None:
-    spots = priced(**{await market.spot(): 9_000, await market.spot(): 3_000})
-    body = COMBINED | {"spots": spots}
-    refused = await client.post("/v1/products", json=body, headers=bearer("operator"))
-    assert refusal(refused) == (422, "negative_margin")
-    assert "12000 fen" in refused.json()["detail"]
-    assert "allow_negative_margin" in refused.json()["detail"]
-    meant = body | {"allow_negative_margin": True}
-    made = await client.post("/v1/products", json=meant, headers=bearer("operator"))
-    assert (made.status_code, made.json()["allow_negative_margin"]) == (201, True)
-
-
 async def test_investing_can_be_left(
     client: httpx.AsyncClient, market: "Market", bearer: Bearer, wanted: Wanted
 ) -> None:
@@ -270,40 +207,14 @@ async def test_published_anew_without_the_spot_that_left(
     assert asked[leaver, 1]["settle_fen"] == 2_000
 
 
-async def test_new_terms_are_checked_like_the_first(
-    client: httpx.AsyncClient, market: "Market", bearer: Bearer
-) -> None:
-    spot, other = await market.spot(), await market.spot()
-    product = await market.combined({spot: 5_000, other: 3_000}, sold=False)
-    cases: list[tuple[dict[str, Any], str, str]] = [
-        ({"spots": priced(**{spot: 1})}, "invalid", "body.spots"),
-        (
-            {"spots": [*priced(**{spot: 1}), *priced(**{spot: 2})]},
-            "invalid",
-            "body.spots.1.spot_id",
-        ),
-        ({"spots": priced(**{spot: 1, "spt_x": 1})}, "unknown_reference", "body.spots.1.spot_id"),
-        ({"unit_price_fen": 7_999}, "negative_margin", "body.spots"),
-        ({"unit_price_fen": 0}, "invalid", "body.unit_price_fen"),
-        ({"name": "another"}, "invalid", "body.name"),
-    ]
-    usual = {"unit_price_fen": 9_000, "spots": priced(**{spot: 5_000, other: 3_000})}
-    before = await market.rows(PRODUCTS)
-    for change, code, field in cases:
-        answer = await client.put(
-            f"/v1/products/{product}/terms", json=usual | change, headers=bearer("operator")
-        )
-        named = answer.json()["errors"][0]["field"]
-        assert (change, *refusal(answer), named) == (change, 422, code, field)
-    assert await market.rows(PRODUCTS) == before
-
-
 BAD_ANSWERS: list[dict[str, Any]] = [
     {},
     {"answer": "perhaps"},
     {"answer": "accept"},
     {"answer": "accept", "version": 0},
     {"answer": "accept", "version": 10**30},
+    {"answer": "accept", "version": True},
+    {"answer": "accept", "version": "1"},
     {"answer": "withdraw", "spot_id": "spt_1"},
 ]
 

@@ -61,6 +61,35 @@ async def test_operators_who_were_there_before_are_known_by_their_labels(
     await template_databases.drop(url)
 
 
+async def test_accounts_that_were_there_before_are_the_default_since_their_registration(
+    template_databases: TemplateDatabases,
+) -> None:
+    url = await template_databases.empty()
+    config = alembic_config(SERVICE.migrations, SERVICE.metadata, url)
+    await asyncio.to_thread(command.upgrade, config, "0003")
+    database = Database(url)
+    async with database.transaction() as tx:
+        await tx.execute(
+            text(
+                "INSERT INTO parties (party_id, kind, name, time_zone, fee_bps)"
+                " VALUES ('spt_1', 'spot', '黄山', 'Asia/Shanghai', 0)"
+            )
+        )
+        await tx.execute(
+            text(
+                "INSERT INTO accounts (account_id, party_id, role, channel, account_no,"
+                " account_name, is_default, created_at)"
+                " VALUES ('acc_1', 'spt_1', 'receive', 'alipay', '1', '黄山', true, '2026-01-02Z')"
+            )
+        )
+    await asyncio.to_thread(command.upgrade, config, "head")
+    async with database.transaction() as tx:
+        since = (await tx.execute(select(ACCOUNTS.c.default_since))).scalar_one()
+        assert since == datetime(2026, 1, 2, tzinfo=UTC)
+    await database.close()
+    await template_databases.drop(url)
+
+
 NOW: Final = datetime.now(UTC)
 IMPOSSIBLE: Final[list[tuple[Table, dict[str, Any], str]]] = [
     # a row that exists, and a second one that differs from it in this

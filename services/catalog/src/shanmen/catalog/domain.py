@@ -147,11 +147,11 @@ SCOPES: Final[Mapping[str, frozenset[str]]] = {
 
 SERVICE_SCOPES: Final[Mapping[str, frozenset[str]]] = {
     "orders": frozenset({"tokens:introspect", "stock:reserve"}),
-    "settlement": frozenset({"tokens:introspect", "receivers:read"}),
+    "settlement": frozenset({"tokens:introspect", "receivers:read", "bills:read"}),
     "verification": frozenset({"tokens:introspect"}),
     "gateway-adapters": frozenset({"tokens:introspect", "accounts:read", "contacts:read"}),
 }
-"""What each of our own services may ask of catalog."""
+"""What each of our own services may ask of the others."""
 
 MINTABLE: Final[Mapping[str, frozenset[str]]] = {
     "operator": frozenset({"operator", "spot", "distributor"}),

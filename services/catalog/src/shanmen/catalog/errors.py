@@ -46,7 +46,7 @@ class AccountMissing(Conflict):
 
 
 class DuplicateAccount(Conflict):
-    """The party has this very account already."""
+    """The party's default account is this very one already."""
 
     code = "duplicate_account"
 

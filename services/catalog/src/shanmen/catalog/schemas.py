@@ -12,6 +12,8 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    StrictBool,
+    StrictInt,
     ValidationInfo,
     field_validator,
 )
@@ -49,7 +51,7 @@ class Body(BaseModel):
 
 Name = Annotated[str, Field(min_length=1, max_length=100, pattern=_TEXT_SHAPE)]
 Phone = Annotated[str, AfterValidator(_phone)]
-FeeBps = Annotated[int, Field(ge=0, le=10_000, description="basis points, 1/10 000")]
+FeeBps = Annotated[StrictInt, Field(ge=0, le=10_000, description="basis points, 1/10 000")]
 Id = Annotated[str, Field(pattern=ID_SHAPE)]
 Slot = Annotated[str, Field(min_length=1, max_length=32, pattern=_TEXT_SHAPE)]
 Day = Annotated[date, Field(ge=date(2000, 1, 1), le=date(2999, 12, 31))]
@@ -62,7 +64,7 @@ class NewSpot(Body):
     contact_phone: Phone | None = None
     time_zone: Annotated[str, AfterValidator(_known_zone)] = "Asia/Shanghai"
     settlement_fee_bps: FeeBps = 0
-    offline_grace_s: int = Field(
+    offline_grace_s: StrictInt = Field(
         default=0, ge=0, le=7 * 86_400, description="seconds that gates may work offline"
     )
 
@@ -98,7 +100,10 @@ class DistributorView(BaseModel):
 
 
 class NewAccount(Body):
-    """Register a settlement account (结算账户); it becomes the default of its role."""
+    """Register a settlement account (结算账户); it becomes the default of its role.
+
+    One that the party had before, with the same name and agreement, becomes the default again.
+    """
 
     party_id: Id | None = Field(default=None, description="required for operators, else your own")
     role: AccountRole = Field(description="`pay` (付款, distributors) or `receive` (收款, spots)")
@@ -138,6 +143,9 @@ class AccountView(BaseModel):
     account_no_masked: str
     account_name: str
     is_default: bool
+    """Whether new orders use it."""
+    default_since: datetime | None
+    """Since when it has been the default; null when it is not."""
     created_at: datetime
 
 
@@ -177,7 +185,7 @@ class NewProductSpot(Body):
     """One spot of a product, and what it is owed for a visit."""
 
     spot_id: Id
-    settle_fen: int = Field(ge=0, le=10**9, description="spot settlement price (景区结算价)")
+    settle_fen: StrictInt = Field(ge=0, le=10**9, description="spot settlement price (景区结算价)")
 
 
 class StockEntry(Body):
@@ -185,7 +193,7 @@ class StockEntry(Body):
 
     visit_date: Day | None = None
     slot: Slot | None = None
-    total: int = Field(ge=0, le=10_000_000)
+    total: StrictInt = Field(ge=0, le=10_000_000)
 
 
 class StockEntries(Body):
@@ -195,7 +203,7 @@ class StockEntries(Body):
 
 
 UnitPrice = Annotated[
-    int,
+    StrictInt,
     Field(gt=0, le=10**9, description="distributor settlement price (经销商结算价) of one ticket"),
 ]
 
@@ -205,7 +213,7 @@ class CombinedTerms(Body):
 
     unit_price_fen: UnitPrice
     spots: list[NewProductSpot] = Field(max_length=50, description="two or more, in order")
-    allow_negative_margin: bool = Field(
+    allow_negative_margin: StrictBool = Field(
         default=False, description="the spots may be owed more than the distributor pays"
     )
 
@@ -214,7 +222,7 @@ class ConsentAnswer(Body):
     """A spot's answer to being part of a combined product (联票)."""
 
     answer: Literal["accept", "withdraw"]
-    version: int | None = Field(
+    version: StrictInt | None = Field(
         default=None,
         validate_default=True,
         ge=1,
@@ -230,6 +238,19 @@ class ConsentAnswer(Body):
         return version
 
 
+class NewRefundRule(Body):
+    """What a product promises about money given back (退款规则)."""
+
+    on_expiry: StrictBool = Field(
+        default=True,
+        description="an unused, expired part is refunded; else it is forfeited (无须退款)",
+    )
+    before_visit: StrictBool = Field(
+        default=False, description="the distributor may refund unused parts before they expire"
+    )
+    refunds_fee: StrictBool = Field(default=False, description="the transaction fee goes back too")
+
+
 class NewProduct(Body):
     """Create a product (票务); a draft until it is published."""
 
@@ -240,7 +261,9 @@ class NewProduct(Body):
         default=[], max_length=50, description="a spot's own single ticket may leave this empty"
     )
     visit_rule: VisitRule = VisitRule.DATED
-    valid_days: int = Field(default=1, ge=1, le=366, description="days, from the visit date on")
+    valid_days: StrictInt = Field(
+        default=1, ge=1, le=366, description="days, from the visit date on"
+    )
     valid_from: Day | None = Field(
         default=None, validate_default=True, description="open-dated products"
     )
@@ -249,21 +272,23 @@ class NewProduct(Body):
     )
     sale_from: AwareDatetime | None = None
     sale_until: AwareDatetime | None = Field(default=None, description="exclusive")
-    max_quantity: int = Field(default=50, ge=1, le=1000, description="tickets in one order")
+    max_quantity: StrictInt = Field(default=50, ge=1, le=1000, description="tickets in one order")
     real_name: RealNameRule = RealNameRule.NONE
-    refund_rule: RefundRule = RefundRule()
-    payment_timeout_s: int = Field(default=1800, ge=1, le=7 * 86_400, description="seconds to pay")
-    allow_negative_margin: bool = Field(
+    refund_rule: NewRefundRule = NewRefundRule()
+    payment_timeout_s: StrictInt = Field(
+        default=1800, ge=1, le=7 * 86_400, description="seconds to pay"
+    )
+    allow_negative_margin: StrictBool = Field(
         default=False,
         description="combined tickets: the spots may be owed more than the distributor pays",
     )
-    invests: bool | None = Field(
+    invests: StrictBool | None = Field(
         default=None,
         description="combined tickets: the price is invested (理财) until the visit; "
         "true unless you say otherwise",
     )
     stock: list[StockEntry] = Field(default=[], max_length=400)
-    publish: bool = False
+    publish: StrictBool = False
 
     @field_validator("spots")
     @classmethod
@@ -293,7 +318,7 @@ class NewProduct(Body):
     def _not_before_valid_from(cls, end: date | None, info: ValidationInfo) -> date | None:
         begin = info.data.get("valid_from")
         if begin is not None and end is not None and end < begin:
-            raise ValueError("lies before valid_from")
+            raise ValueError("lies before valid_from; give that day or a later one")
         return end
 
     @field_validator("sale_until")
@@ -301,7 +326,7 @@ class NewProduct(Body):
     def _after_sale_from(cls, end: datetime | None, info: ValidationInfo) -> datetime | None:
         begin = info.data.get("sale_from")
         if begin is not None and end is not None and end <= begin:
-            raise ValueError("does not lie after sale_from")
+            raise ValueError("does not lie after sale_from; give a later moment, or leave it out")
         return end
 
 

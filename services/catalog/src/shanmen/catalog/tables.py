@@ -51,6 +51,7 @@ ACCOUNTS = Table(
     Column("account_name", Text, nullable=False),
     Column("agreement_no", Text),
     Column("is_default", Boolean, nullable=False),
+    Column("default_since", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     CheckConstraint("role IN ('pay', 'receive')", name="role"),
     CheckConstraint("channel IN ('alipay', 'huijinbao')", name="channel"),
@@ -60,6 +61,7 @@ ACCOUNTS = Table(
         "role",
         "channel",
         "account_no",
+        "account_name",
         "agreement_no",
         name="accounts_same_twice",
         postgresql_nulls_not_distinct=True,
@@ -72,6 +74,7 @@ ACCOUNTS = Table(
         postgresql_where=text("is_default"),
     ),
 )
+"""`default_since`: when the account became its party's default, the last time that it did."""
 
 PERSONS = Table(
     "persons",

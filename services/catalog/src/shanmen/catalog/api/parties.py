@@ -107,10 +107,13 @@ async def get_distributor(
 
 @router.post("/v1/accounts", status_code=201, response_model=AccountView)
 async def create_account(body: NewAccount, ctx: Ctx, call: PartyWriter) -> Response:
-    """Register a settlement account (结算账户); new orders use it, earlier ones keep theirs."""
+    """Register a settlement account (结算账户), or go back to one that the party had before.
+
+    New orders use it, earlier ones keep theirs.
+    """
 
     async def effect(tx: Tx) -> Reply:
-        view = await parties.register_account(tx, call.principal, body)
+        view = await parties.register_account(tx, ctx, call.principal, body)
         return Reply.of(201, view.model_dump(mode="json"))
 
     return send_reply(await once(ctx.db, call.claim, effect))
@@ -120,7 +123,11 @@ async def create_account(body: NewAccount, ctx: Ctx, call: PartyWriter) -> Respo
 async def list_accounts(
     ctx: Ctx,
     principal: PartyReader,
+    *,
     party_id: Annotated[str | None, Query(pattern=ID_SHAPE)] = None,
+    is_default: Annotated[
+        bool | None, Query(description="only those that new orders use, or only the former ones")
+    ] = None,
     limit: Limit = 50,
     cursor: CursorText = None,
 ) -> Page[AccountView]:
@@ -129,6 +136,7 @@ async def list_accounts(
         rows = await queries.accounts(
             tx,
             party_id=party_id if principal.is_operator else principal.party_id,
+            is_default=is_default,
             after=decode_cursor(cursor),
             limit=limit,
         )

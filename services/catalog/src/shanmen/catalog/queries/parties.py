@@ -46,20 +46,24 @@ async def parties_by_id(tx: Tx, party_ids: Sequence[str], kind: str) -> dict[str
     return {row.party_id: row for row in rows}
 
 
-async def clear_default_account(tx: Tx, party_id: str, role: str) -> None:
-    """Make room for a new default account of a role."""
-    await tx.execute(
+async def clear_default_account(tx: Tx, party_id: str, role: str) -> str | None:
+    """Make room for another default account of a role; returns the id of the one it was."""
+    cleared = (
         update(ACCOUNTS)
         .where(ACCOUNTS.c.party_id == party_id, ACCOUNTS.c.role == role, ACCOUNTS.c.is_default)
         .values(is_default=False)
     )
+    return (await tx.execute(cleared.returning(ACCOUNTS.c.account_id))).scalar_one_or_none()
 
 
-async def insert_account(tx: Tx, values: Mapping[str, Any]) -> Row[Any] | None:
-    """Add an account; None when the party has this very account already."""
-    added = upsert(ACCOUNTS).values(values)
-    added = added.on_conflict_do_nothing(constraint="accounts_same_twice")
-    return (await tx.execute(added.returning(ACCOUNTS))).one_or_none()
+async def put_default_account(tx: Tx, values: Mapping[str, Any]) -> Row[Any]:
+    """Make an account its party's default: a new row, or the row of this very account."""
+    added = upsert(ACCOUNTS).values(**values, is_default=True)
+    put = added.on_conflict_do_update(
+        constraint="accounts_same_twice",
+        set_={"is_default": True, "default_since": added.excluded.default_since},
+    )
+    return (await tx.execute(put.returning(ACCOUNTS))).one()
 
 
 async def account(tx: Tx, account_id: str) -> Row[Any] | None:
@@ -68,11 +72,18 @@ async def account(tx: Tx, account_id: str) -> Row[Any] | None:
     return (await tx.execute(wanted)).one_or_none()
 
 
-async def accounts(tx: Tx, *, party_id: str | None, after: str | None, limit: int) -> Rows:
-    """Accounts in order of id, of one party if given, one more than `limit`."""
+async def accounts(
+    tx: Tx, *, party_id: str | None, is_default: bool | None, after: str | None, limit: int
+) -> Rows:
+    """Accounts in order of id, of one party or only (no) defaults if given.
+
+    One more than `limit`.
+    """
     wanted = select(ACCOUNTS).order_by(ACCOUNTS.c.account_id)
     if party_id is not None:
         wanted = wanted.where(ACCOUNTS.c.party_id == party_id)
+    if is_default is not None:
+        wanted = wanted.where(ACCOUNTS.c.is_default.is_(is_default))
     return (await tx.execute(_page(wanted, ACCOUNTS.c.account_id, after, limit))).all()
 
 

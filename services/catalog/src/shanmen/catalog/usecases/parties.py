@@ -60,8 +60,15 @@ async def onboard_distributor(tx: Tx, body: NewDistributor) -> DistributorView:
     return distributor_view(row)
 
 
-async def register_account(tx: Tx, principal: Principal, body: NewAccount) -> AccountView:
-    """Add a settlement account and make it the default; earlier ones stay for earlier orders."""
+async def register_account(
+    tx: Tx, ctx: CatalogContext, principal: Principal, body: NewAccount
+) -> AccountView:
+    """Make a settlement account the default of its role; earlier ones stay for earlier orders.
+
+    An account is never changed. One that the party had before is taken up again if it is the same
+    to the letter; with another name or agreement it is another account. Raises DuplicateAccount
+    when it is the default already.
+    """
     party_id = _own_party(principal, body.party_id)
     # Locked: two accounts that come at once must not both become the default.
     party = await queries.party(tx, party_id, lock=True)
@@ -69,8 +76,8 @@ async def register_account(tx: Tx, principal: Principal, body: NewAccount) -> Ac
         raise UnknownReference(f"There is no party {party_id!r}.", field="body.party_id")
     if body.role is not _ROLE_OF[PartyKind(party.kind)]:
         raise Invalid(f"A {party.kind} has no {body.role} account.", field="body.role")
-    await queries.clear_default_account(tx, party_id, body.role)
-    row = await queries.insert_account(
+    former_id = await queries.clear_default_account(tx, party_id, body.role)
+    row = await queries.put_default_account(
         tx,
         {
             "account_id": new_id("acc"),
@@ -80,11 +87,15 @@ async def register_account(tx: Tx, principal: Principal, body: NewAccount) -> Ac
             "account_no": body.account_no,
             "account_name": body.account_name,
             "agreement_no": body.agreement_no,
-            "is_default": True,
+            "default_since": ctx.clock.now(),
         },
     )
-    if row is None:
-        raise DuplicateAccount("This party has this very account already.")
+    if row.account_id == former_id:
+        raise DuplicateAccount(
+            f"This very account is the party's default {body.role} account already; "
+            "there is nothing to register.",
+            account_id=former_id,
+        )
     return account_view(row)
 
 
@@ -209,6 +220,7 @@ def account_view(row: Row[Any]) -> AccountView:
         account_no_masked=_masked(row.account_no),
         account_name=row.account_name,
         is_default=row.is_default,
+        default_since=row.default_since if row.is_default else None,
         created_at=row.created_at,
     )
 

@@ -158,7 +158,7 @@ async def _checked_spots(
     if not body.spots:
         raise Invalid("Name the spot and its settlement price.", field="body.spots")
     if await parties.party(tx, body.spots[0].spot_id, PartyKind.SPOT) is None:
-        raise UnknownReference(f"There is no spot {body.spots[0].spot_id!r}.", field="body.spots")
+        raise _unknown_spot(body.spots[0].spot_id, field="body.spots")
     _check_margin(body.unit_price_fen, body.spots)
     return body.spots
 
@@ -186,7 +186,11 @@ async def _check_combination(
 ) -> None:
     """Two spots or more, each known and named once, that are owed no more than is paid."""
     if len(spots) < 2:
-        raise Invalid("A combined ticket (联票) is for two spots or more.", field="body.spots")
+        raise Invalid(
+            "A combined ticket (联票) is for two spots or more; name another one, or make it a "
+            "single ticket (单票).",
+            field="body.spots",
+        )
     if len(spots) * max_quantity > MOST_ENTITLEMENTS:
         raise Invalid(
             f"{max_quantity} tickets for {len(spots)} spots are more than {MOST_ENTITLEMENTS} "
@@ -198,12 +202,22 @@ async def _check_combination(
     for index, spot in enumerate(spots):
         field = f"body.spots.{index}.spot_id"
         if spot.spot_id in earlier:
-            raise Invalid(f"The spot {spot.spot_id} is named twice.", field=field)
+            raise Invalid(
+                f"The spot {spot.spot_id} is named twice; name it once, with one price.",
+                field=field,
+            )
         if spot.spot_id not in known:
-            raise UnknownReference(f"There is no spot {spot.spot_id!r}.", field=field)
+            raise _unknown_spot(spot.spot_id, field=field)
         earlier.add(spot.spot_id)
     if not allow_negative_margin:
-        _check_margin(unit_price_fen, spots, remedy="; set allow_negative_margin if that is meant")
+        remedy = ", or set allow_negative_margin if that is meant"
+        _check_margin(unit_price_fen, spots, remedy=remedy)
+
+
+def _unknown_spot(spot_id: str, *, field: str) -> UnknownReference:
+    return UnknownReference(
+        f"There is no spot {spot_id!r}; GET /v1/spots lists those there are.", field=field
+    )
 
 
 def _check_margin(
@@ -212,7 +226,8 @@ def _check_margin(
     owed_fen = sum(spot.settle_fen for spot in spots)
     if owed_fen > unit_price_fen:
         raise NegativeMargin(
-            f"Spots are owed {owed_fen} fen of a ticket sold for {unit_price_fen} fen{remedy}.",
+            f"Spots are owed {owed_fen} fen of a ticket sold for {unit_price_fen} fen; "
+            f"lower what they are owed{remedy}.",
             field="body.spots",
         )
 
@@ -251,7 +266,9 @@ async def _put_entries(
 ) -> None:
     keys = {(entry.visit_date, entry.slot) for entry in entries}
     if len(keys) != len(entries):
-        raise Invalid("An entry is named twice.", field=field)
+        raise Invalid(
+            "An entry is named twice; give each visit_date and slot one total.", field=field
+        )
     for entry in entries:
         if (entry.visit_date is None) is (rule is VisitRule.DATED):
             raise VisitDateUnfit(
