@@ -1,7 +1,7 @@
 """A settlement service on a database of its own, and the facts that other services tell it."""
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final
 
 import httpx
@@ -12,6 +12,7 @@ from shanmen.common.app import create_app
 from shanmen.common.broker.protocol import Verdict
 from shanmen.common.clock import ManualClock
 from shanmen.common.db import Database
+from shanmen.common.errors import Conflict, Unavailable
 from shanmen.common.events import Event, Message
 from shanmen.common.inbox import Inbox
 from shanmen.common.outbox import OUTBOX, Outbox
@@ -19,6 +20,7 @@ from shanmen.common.testing.clients import running_of
 from shanmen.common.testing.events import deliver
 from shanmen.common.testing.fixtures import OpenDatabase
 from shanmen.common.testing.principals import FakeIntrospector, principal
+from shanmen.contracts.bills import WealthPosition
 from shanmen.contracts.gateway import OperationFailed, OperationStuck, OperationSucceeded
 from shanmen.contracts.orders import (
     DebitOrphaned,
@@ -36,15 +38,23 @@ from shanmen.contracts.verification import (
     EntitlementVoided,
 )
 from shanmen.settlement.domain.ledger import balance_fen
+from shanmen.settlement.domain.reconciliation import BILL_TYPES, Bill, File, Line
 from shanmen.settlement.events import SUBSCRIPTIONS
 from shanmen.settlement.main import SERVICE
 from shanmen.settlement.ports import SettlementContext
-from shanmen.settlement.tables import ENTITLEMENTS, ENTRIES, PAYOUTS, REFUNDS, WORK_ITEMS
+from shanmen.settlement.tables import (
+    ENTITLEMENTS,
+    ENTRIES,
+    PAYOUTS,
+    REFUNDS,
+    WORK_ITEMS,
+)
 
 NOON: Final = datetime(2026, 11, 1, 4, 0, tzinfo=UTC)
 PAYER: Final = AccountRef(account_id="acc_payer", channel="alipay")
 RECEIVER: Final = AccountRef(account_id="acc_receiver", channel="alipay")
 READING: Final = ("settlement:read", "ledger:read")
+
 
 ClientAs = Callable[..., httpx.AsyncClient]
 
@@ -58,6 +68,57 @@ class FakeReceivers:
     async def current(self, spot_id: str) -> AccountRef:
         """See shanmen.settlement.ports.Receivers."""
         return self.account
+
+
+class FakePositions:
+    """Knows the positions that it is given, by product; of others nobody knows anything."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, WealthPosition] = {}
+
+    async def position(self, product_id: str) -> WealthPosition:
+        """See shanmen.settlement.ports.Positions."""
+        if product_id not in self.known:
+            raise Unavailable("Nobody knows.")
+        return self.known[product_id]
+
+
+class FakeBills:
+    """Has the bills that a test puts into `found`, by channel and day."""
+
+    def __init__(self) -> None:
+        self.found: dict[tuple[str, date], list[Line]] = {}
+        self.asked: list[tuple[str, date, bool]] = []
+
+    async def bill(
+        self, channel: str, day: date, *, refetch: bool = False, only: frozenset[str] | None = None
+    ) -> Bill:
+        """See shanmen.settlement.ports.Bills."""
+        self.asked.append((channel, day, refetch))
+        if (channel, day) not in self.found:
+            raise Conflict(f"{channel} has no bill of {day} yet.", code="bill_not_ready")
+        lines = self.found[channel, day]
+        files = (self._file(bill_type, lines) for bill_type in BILL_TYPES[channel])
+        wanted = [
+            line
+            for line in lines
+            if only is None or not only.isdisjoint((line.number, line.root, line.channel_ref))
+        ]
+        return Bill(tuple(files), wanted)
+
+    def _file(self, bill_type: str, lines: Sequence[Line]) -> File:
+        mine = [line for line in lines if line.bill_type == bill_type]
+        sums = {
+            way: sum(line.amount_fen for line in mine if line.direction == way)
+            for way in ("in", "out")
+        }
+        return File(
+            bill_type=bill_type,
+            sha256="0" * 64,
+            rows=len(mine),
+            sum_in_fen=sums["in"],
+            sum_out_fen=sums["out"],
+        )
 
 
 class Story:
@@ -95,6 +156,8 @@ class Story:
         distributor_id = given.pop("distributor_id", "dst_1")
         rule = given.pop("refund_rule", RefundRule())
         issued_at = given.pop("issued_at", NOON)
+        invests = given.pop("invests", False)
+        product_id = given.pop("product_id", "prd_1")
         terms = {
             "entitlement_id": f"ent_{name}",
             "spot_id": "spt_1",
@@ -111,10 +174,11 @@ class Story:
         return TicketsIssued(
             order_no=f"ord_{name}",
             distributor_id=distributor_id,
-            product_id="prd_1",
+            product_id=product_id,
             issued_at=issued_at,
             refund_rule=rule,
             tickets=(ticket,),
+            invests=invests,
         )
 
     def used(self, name: str = "a", at: datetime = NOON) -> EntitlementUsed:
@@ -290,6 +354,12 @@ def story(database: Database, tokens: FakeIntrospector) -> Story:
             pay_waiting_s=60,
             four_eyes_above_fen=500_000,
             receivers=FakeReceivers(),
+            positions=FakePositions(),
+            liquidate_every_s=60,
+            accruals_every_s=600,
+            bills=FakeBills(),
+            reconcile_at=time(10, 30),
+            reconcile_edge=timedelta(hours=2),
         )
     )
 

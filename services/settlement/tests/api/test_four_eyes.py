@@ -133,6 +133,16 @@ async def test_another_amount_than_was_asked_for(
     await require_nothing_done(story, answer, "approval_differs")
 
 
+@pytest.mark.parametrize("amount", [str(LARGE_FEN), float(LARGE_FEN), True])
+async def test_an_amount_that_is_no_integer(
+    desk: "Desk", story: "Story", action: dict[str, Any], amount: object
+) -> None:
+    path = f"/v1/manual-actions/{action['action_id']}/approve"
+    answer = await desk.ask("bob", "POST", path, json={"amount_fen": amount})
+    await require_nothing_done(story, answer, "invalid")
+    assert [error["field"] for error in answer.json()["errors"]] == ["body.amount_fen"]
+
+
 async def test_an_item_that_changed_meanwhile(
     desk: "Desk", story: "Story", item: dict[str, Any], action: dict[str, Any]
 ) -> None:

@@ -44,6 +44,7 @@ async def test_an_operator_sees_everything(told: "Story", client_as: "ClientAs")
         "distributor_id": "dst_1",
         "status": "settled",
         "reason": None,
+        "held_for": None,
         "part_fen": 10_000,
         "settle_fen": 9_000,
         "settlement_fee_fen": 100,

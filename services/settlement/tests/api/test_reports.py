@@ -18,6 +18,7 @@ PERIOD = {"from": "2026-11-01", "to": "2026-11-02"}
 SPOT = "/v1/reports/spots/spt_1"
 DISTRIBUTOR = "/v1/reports/distributors/dst_1"
 DAILY = "/v1/reports/daily"
+PRODUCT = "/v1/reports/products/prd_1"
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 READING = ("settlement:read", "reports:read")
 
@@ -91,12 +92,15 @@ async def test_a_distributors_own_statement(told: "Story", client_as: "ClientAs"
         (("operator", None), SPOT, 200),
         (("operator", None), DISTRIBUTOR, 200),
         (("operator", None), DAILY, 200),
+        (("operator", None), PRODUCT, 404),  # nothing was sold of it
         (("spot", "spt_2"), SPOT, 404),
         (("distributor", "dst_2"), DISTRIBUTOR, 404),
         (("spot", "spt_1"), DISTRIBUTOR, 403),
         (("spot", "dst_1"), DISTRIBUTOR, 403),
         (("distributor", "dst_1"), SPOT, 403),
         (("spot", "spt_1"), DAILY, 403),
+        (("spot", "spt_1"), PRODUCT, 403),
+        (("distributor", "dst_1"), PRODUCT, 403),
         (("device", "spt_1"), SPOT, 403),
     ],
 )
@@ -130,6 +134,12 @@ async def test_a_day_ends_at_midnight_in_beijing(told: "Story", client_as: "Clie
         "fees": 220,
         "margin": 1_000,
         "forfeits": 0,
+        "subscribed": 0,
+        "redeemed": 0,
+        "liquidated": 0,
+        "yield": 0,
+        "adjustments": 0,
+        "clearings": 0,
         "owner": 0,
     }
     assert amounts(second["figures"])["debited"] == 10_060
@@ -203,6 +213,7 @@ def cells(book: ZipFile, number: int) -> dict[str, str]:
         (SPOT, ["汇总", "核销", "打款"]),
         (DISTRIBUTOR, ["订单", "扣款", "退款"]),
         (DAILY, ["日报", "日终余额"]),
+        (PRODUCT, ["汇总", "景区", "每日", "理财"]),
     ],
 )
 async def test_a_report_as_a_workbook(
@@ -228,3 +239,27 @@ async def test_amounts_and_times_of_a_workbook_are_such(
     days_of_excel = (date(2026, 11, 1) - date(1899, 12, 30)).days
     assert visits["A2"].startswith(f"{days_of_excel}.9999")
     assert (visits["B3"], visits["G3"]) == ("合计", "89.00")
+
+
+async def test_a_products_workbook_names_itself_and_its_period(
+    told: "Story", client_as: "ClientAs"
+) -> None:
+    await told.told(told.paid("c", product_name="=1+1", kind="combined"))
+    async with client_as("operator", scopes=READING) as client:
+        book = ZipFile(io.BytesIO((await ask(client, PRODUCT, XLSX)).content))
+    summary, spots, days, wealth = (cells(book, number) for number in range(1, 5))
+    titles = [summary[f"{column}1"] for column in "ABCD"]
+    assert titles == ["联票财务报告", "金额 (元)", "金额 (分)", "说明"]
+    assert [(summary[f"A{row}"], summary[f"D{row}"]) for row in (2, 3, 4)] == [
+        *(("产品", "=1+1"), ("产品编号", "prd_1")),
+        ("期间 (北京时间)", "2026-11-01 至 2026-11-02"),
+    ]
+    assert [summary[f"{column}5"] for column in "ABCD"] == [
+        *("销售额", "300.00", "30000", "custody:*: 扣款"),
+    ]
+    last = sum(cell.startswith("A") for cell in summary)
+    assert [summary[f"{column}{last}"] for column in "ABC"] == ["利润", "12.80", "1280"]
+    assert (spots["A2"], spots["B2"], spots["C2"]) == ("spt_1", "1", "90.00")
+    assert (spots["A3"], spots["B3"], spots["C3"]) == ("合计", "1", "90.00")
+    assert (days["A3"], days["B3"], days["I3"]) == ("合计", "300.00", "12.80")
+    assert [wealth[f"A{row}"] for row in (2, 3, 4)] == ["理财申购", "理财赎回", "理财清算"]

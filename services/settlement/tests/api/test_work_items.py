@@ -294,6 +294,9 @@ async def test_top_ups_are_booked_once_per_reference(desk: "Desk", story: "Story
     ("changed", "field"),
     [
         ({"amount_fen": 0}, "body.amount_fen"),
+        ({"amount_fen": True}, "body.amount_fen"),
+        ({"amount_fen": "5000"}, "body.amount_fen"),
+        ({"amount_fen": 12.0}, "body.amount_fen"),
         ({"direction": "sideways"}, "body.direction"),
         ({"channel": "paypal"}, "channel"),
         ({"reference": "a b"}, "body.reference"),
@@ -303,6 +306,13 @@ async def test_top_ups_are_booked_once_per_reference(desk: "Desk", story: "Story
 async def test_bad_top_ups_are_named(desk: "Desk", changed: dict[str, Any], field: str) -> None:
     answer = await desk.ask("ann", "POST", "/v1/top-ups", json={**TOP_UP, **changed})
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, field)
+
+
+@pytest.mark.parametrize("wish", ["dry_run", "refetch"])
+async def test_a_run_is_dry_or_not_and_nothing_between(desk: "Desk", wish: str) -> None:
+    body = {"channel": "alipay", "bill_date": "2026-10-31", wish: "no"}
+    answer = await desk.ask("ann", "POST", "/v1/reconciliations", json=body)
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, f"body.{wish}")
 
 
 ROUTES = [

@@ -7,7 +7,7 @@ import pytest
 
 from shanmen.common.errors import NotFound, Unavailable
 from shanmen.contracts.terms import AccountRef
-from shanmen.settlement.ports import CatalogReceivers
+from shanmen.settlement.ports.receivers import CatalogReceivers
 
 Answer = Callable[[httpx.Request], httpx.Response]
 

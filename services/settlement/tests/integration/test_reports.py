@@ -11,8 +11,17 @@ from sqlalchemy import func, or_, select
 
 from shanmen.common.db import Tx
 from shanmen.contracts.terms import RefundRule
+from shanmen.settlement.domain.ledger import (
+    OWNER,
+    SUSPENSE,
+    Posting,
+    PostingKind,
+    entries,
+)
 from shanmen.settlement.domain.reports import Side
+from shanmen.settlement.domain.wealth import posting_for_proceeds, posting_for_subscription
 from shanmen.settlement.domain.work import Direction
+from shanmen.settlement.queries import ledger
 from shanmen.settlement.schemas.reports import Figure
 from shanmen.settlement.tables import DEBITS, ENTITLEMENTS, ENTRIES, PAYOUTS, POSTINGS, REFUNDS
 from shanmen.settlement.usecases import acting, reporting, restarting
@@ -146,7 +155,51 @@ class History:
 async def told(story: "Story", request: pytest.FixtureRequest) -> "Story":
     """Thirty orders of four days, and the day before."""
     await History(story, request.param).live(30)
+    await invest_and_adjust(story)
     return story
+
+
+async def invest_and_adjust(story: "Story") -> None:
+    """On every day something is invested, redeemed and liquidated; a bill is off, and explained
+    later."""
+    postings: list[Posting] = []
+    for number, day in enumerate(DAYS.each()):
+        at, fen = day.start + timedelta(hours=9), 100 * (number + 1)
+        of_product: dict[str, Any] = {"product_id": "prd_1", "occurred_at": at}
+        postings += [
+            posting_for_subscription(
+                move_id=f"s{number}", order_no=f"ord_r{number}", amount_fen=10 * fen, **of_product
+            ),
+            *(
+                posting_for_proceeds(
+                    move_id=f"{kind}{number}",
+                    kind=kind,
+                    order_no=None,
+                    principal_fen=principal_fen,
+                    yield_fen=yield_fen,
+                    **of_product,
+                )
+                for kind, principal_fen, yield_fen in (
+                    (PostingKind.REDEMPTION, 3 * fen, 0),
+                    (PostingKind.LIQUIDATION, 2 * fen, number + 7),
+                )
+            ),
+            *(
+                Posting(
+                    f"{kind}:{number}",
+                    kind,
+                    None,
+                    at,
+                    entries(debited=[(debited, amount_fen)], credited=[(credited, amount_fen)]),
+                )
+                for kind, debited, credited, amount_fen in (
+                    (PostingKind.ADJUSTMENT, "cash:alipay", SUSPENSE, fen),
+                    (PostingKind.CLEARING, SUSPENSE, OWNER, fen // 2),
+                )
+            ),
+        ]
+    async with story.context.db.transaction() as tx:
+        await ledger.record(tx, postings)
 
 
 async def from_the_ledger(tx: Tx, figure: Figure) -> int:
@@ -200,6 +253,10 @@ async def test_the_days_add_up_to_the_change_of_balances(told: "Story") -> None:
             moved["transaction_fees"] + moved["settlement_fees"] - moved["refunded_fees"]
         )
         assert change["owner"] == moved["owner"]
+        invested_fen = moved["subscribed"] - moved["redeemed"] - moved["liquidated"]
+        assert change["wealth"] == invested_fen
+        assert change["yield"] == moved["yield"]
+        assert change["suspense"] == moved["adjustments"] - moved["clearings"]
     for _, balances in days:
         assets = sum(fen for name, fen in balances.items() if name.startswith(("cash", "wealth")))
         assert assets * 2 == sum(balances.values())

@@ -12,6 +12,7 @@ from shanmen.settlement.domain.statuses import (
     RefundPaymentStatus,
     Settlement,
 )
+from shanmen.settlement.domain.wealth import WEALTH_MOVE, WealthMoveStatus
 
 # Rows become columns, in the order in which the statuses are named; x is allowed.
 SETTLEMENT_TABLE = """
@@ -38,6 +39,14 @@ requested       .         x        x      x
 refunded        .         .        .      .
 parked          x         x        .      x
 failed          .         .        .      .
+"""
+
+WEALTH_MOVE_TABLE = """
+                requested done parked failed
+requested       .         x    x      x
+done            .         .    .      .
+parked          x         x    .      x
+failed          .         x    .      .
 """
 
 
@@ -68,6 +77,11 @@ def test_refund_machine(source: RefundPaymentStatus, target: RefundPaymentStatus
     assert REFUND.allows(source, target) is cells(REFUND_TABLE)[source, target]
 
 
+@pytest.mark.parametrize(("source", "target"), list(product(WealthMoveStatus, WealthMoveStatus)))
+def test_wealth_move_machine(source: WealthMoveStatus, target: WealthMoveStatus) -> None:
+    assert WEALTH_MOVE.allows(source, target) is cells(WEALTH_MOVE_TABLE)[source, target]
+
+
 def test_money_starts_with_the_platform_and_a_payment_as_asked_for() -> None:
     assert SETTLEMENT.initial == "pending"
-    assert {str(PAYOUT.initial), str(REFUND.initial)} == {"requested"}
+    assert {str(machine.initial) for machine in (PAYOUT, REFUND, WEALTH_MOVE)} == {"requested"}

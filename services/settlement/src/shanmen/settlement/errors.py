@@ -51,6 +51,24 @@ class AmountBelowMinimum(Conflict):
     code = "amount_below_minimum"
 
 
+class LeftToLiquidation(Conflict):
+    """The product has ended: its liquidation takes out what is left, and no redemption does."""
+
+    code = "left_to_liquidation"
+
+
+class ProductGoesOn(Conflict):
+    """The product was sold for later days since: it is not liquidated yet."""
+
+    code = "product_goes_on"
+
+
+class NothingHeld(Conflict):
+    """No payout or refund waits for this move of invested money."""
+
+    code = "nothing_held"
+
+
 class Contradiction(Malformed):
     """An event that contradicts what is recorded about money.
 
@@ -149,6 +167,30 @@ class PostingCorrected(Conflict):
     """A posting is corrected once, and this one's correction is made or waits for approval."""
 
     code = "posting_corrected"
+
+
+class ReconciliationRunning(Conflict):
+    """Somebody else compares the same day of the same channel at this moment."""
+
+    code = "reconciliation_running"
+
+
+class NothingToAdjust(Conflict):
+    """The ledger's cash is what the channel says already."""
+
+    code = "nothing_to_adjust"
+
+
+class NothingInSuspense(Conflict):
+    """What this posting left in suspense is explained, or it left nothing there."""
+
+    code = "nothing_in_suspense"
+
+
+class ClearedAlready(Conflict):
+    """What is in suspense is cleared once, and this waits for approval or was done."""
+
+    code = "cleared_already"
 
 
 class ApproverAlready(Conflict):

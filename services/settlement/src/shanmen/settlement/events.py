@@ -21,13 +21,22 @@ from shanmen.contracts.verification import (
     EntitlementVoided,
 )
 from shanmen.settlement.ports import SettlementContext
-from shanmen.settlement.usecases import booking, debits, paying, refunding
+from shanmen.settlement.usecases import (
+    booking,
+    debits,
+    investing,
+    lapsing,
+    liquidating,
+    paying,
+    redeeming,
+    refunding,
+)
 
 Effect = Callable[[Tx, Any, SettlementContext], Awaitable[None]]
 
 
 async def on_order_paid(tx: Tx, event: OrderPaid, ctx: SettlementContext) -> None:
-    """支付成功: book the debit."""
+    """支付成功: book the debit, and invest it if it is to be."""
     await debits.book_debit(tx, event, ctx)
 
 
@@ -58,27 +67,36 @@ async def on_entitlement_used(tx: Tx, event: EntitlementUsed, ctx: SettlementCon
 
 async def on_entitlement_voided(tx: Tx, event: EntitlementVoided, ctx: SettlementContext) -> None:
     """Refunded before a visit: give its part back."""
-    await refunding.refund_voided(tx, event, ctx)
+    await lapsing.refund_voided(tx, event, ctx)
 
 
 async def on_entitlement_expired(
     tx: Tx, event: EntitlementExpired, ctx: SettlementContext
 ) -> None:
     """已过期: give its part back, or keep it."""
-    await refunding.end_expired(tx, event, ctx)
+    await lapsing.end_expired(tx, event, ctx)
 
 
 SUCCEEDED: Final[Mapping[str, Effect]] = {
     "payout": paying.settle_payout,
     "refund": refunding.settle_refund,
+    "subscribe": investing.settle_subscription,
+    "redeem": redeeming.settle_redemption,
+    "liquidate": liquidating.settle_liquidation,
 }
 STUCK: Final[Mapping[str, Effect]] = {
     "payout": paying.park_payout,
     "refund": refunding.park_refund,
+    "subscribe": investing.park_subscription,
+    "redeem": redeeming.park_redemption,
+    "liquidate": liquidating.park_liquidation,
 }
 FAILED: Final[Mapping[str, Effect]] = {
     "payout": paying.fail_payout,
     "refund": refunding.fail_refund,
+    "subscribe": investing.fail_subscription,
+    "redeem": redeeming.fail_redemption,
+    "liquidate": liquidating.fail_liquidation,
 }
 """What the gateway's news mean, by kind of operation; debits are orders' business."""
 
@@ -86,25 +104,27 @@ FAILED: Final[Mapping[str, Effect]] = {
 async def on_operation_succeeded(
     tx: Tx, event: OperationSucceeded, ctx: SettlementContext
 ) -> None:
-    """A payout's or refund's money has moved."""
+    """The money of a payout, refund or move of invested money has moved."""
     if event.kind in SUCCEEDED:
         await SUCCEEDED[event.kind](tx, event, ctx)
 
 
 async def on_operation_stuck(tx: Tx, event: OperationStuck, ctx: SettlementContext) -> None:
-    """A payout or refund waits for a person."""
+    """A payout, refund or move of invested money waits for a person."""
     if event.kind in STUCK:
         await STUCK[event.kind](tx, event, ctx)
 
 
 async def on_operation_failed(tx: Tx, event: OperationFailed, ctx: SettlementContext) -> None:
-    """A payout or refund was refused for good."""
+    """A payout, refund or move of invested money was refused for good."""
     if event.kind in FAILED:
         await FAILED[event.kind](tx, event, ctx)
 
 
 EMITS: Final[tuple[type[Event], ...]] = (
     *(gateway.PayoutRequested, gateway.RefundRequested),
+    *(gateway.WealthSubscribeRequested, gateway.WealthRedeemRequested),
+    gateway.WealthLiquidateRequested,
     *(gateway.ResumeRequested, gateway.SmsRequested),
     *(settlement.EntitlementSettled, settlement.SettleFailed),
     *(settlement.EntitlementRefunded, settlement.RefundFailed, settlement.EntitlementForfeited),

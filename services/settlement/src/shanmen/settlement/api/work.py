@@ -135,6 +135,20 @@ async def settle_outside(
     return await _propose(ctx, call, item_id, ManualAction.SETTLE_OUTSIDE, body.note)
 
 
+@router.post(
+    "/v1/work-items/{item_id}/release", response_model=schemas.ActionView, responses=WAITS
+)
+async def release(item_id: PathId, body: schemas.Explanation, ctx: Ctx, call: Actor) -> Response:
+    """Pay or refund what waits for invested money (放行); that comes out later, or at the end."""
+    return await _propose(ctx, call, item_id, ManualAction.RELEASE, body.note)
+
+
+@router.post("/v1/work-items/{item_id}/adjust", response_model=schemas.ActionView, responses=WAITS)
+async def adjust(item_id: PathId, body: schemas.Explanation, ctx: Ctx, call: Actor) -> Response:
+    """Book what the channel's bill says against suspense (调账)."""
+    return await _propose(ctx, call, item_id, ManualAction.ADJUST, body.note)
+
+
 @router.post("/v1/work-items/{item_id}/resolve", response_model=schemas.ActionView)
 async def resolve(item_id: PathId, body: schemas.Explanation, ctx: Ctx, call: Actor) -> Response:
     """Close an item behind which nothing is stuck any more (关闭)."""

@@ -38,6 +38,7 @@ CHART: Final[Mapping[str, AccountKind]] = {
 FEES: Final = "fees"
 MARGIN: Final = "margin"
 OWNER: Final = "owner"
+YIELD: Final = "yield"
 SUSPENSE: Final = "suspense"
 
 
@@ -54,6 +55,11 @@ def custody(order_no: str) -> str:
 def payable(spot_id: str) -> str:
     """The code of the account of what a spot has earned and not yet been paid."""
     return f"payable:{spot_id}"
+
+
+def wealth(product_id: str) -> str:
+    """The code of the account of the principal that is invested for a product."""
+    return f"wealth:{product_id}"
 
 
 def account_kind(account: str) -> AccountKind:
@@ -95,6 +101,16 @@ class PostingKind(StrEnum):
     """注资: the owner moved money into a channel account."""
     OWNER_OUT = "owner_out"
     """提取: the owner moved money out of a channel account."""
+    SUBSCRIPTION = "subscription"
+    """理财申购: an order's price was invested."""
+    REDEMPTION = "redemption"
+    """理财赎回: an entitlement's part came out of the wealth product."""
+    LIQUIDATION = "liquidation"
+    """理财清算: all that was left of a product came out, with its yield."""
+    ADJUSTMENT = "adjustment"
+    """调账: what a channel's bill says and nothing explains, against suspense."""
+    CLEARING = "clearing"
+    """销账: what was in suspense is explained."""
     UNEXPLAINED = "unexplained"
     """待查: money moved under a number that was dead for certain; for a person to explain."""
     CORRECTION = "correction"
@@ -148,7 +164,7 @@ def posting_for_debit(
         PostingKind.DEBIT,
         order_no,
         occurred_at,
-        _entries(
+        entries(
             debited=[(cash(channel), price_fen + fee_fen)],
             credited=[(custody(order_no), price_fen), (FEES, fee_fen)],
         ),
@@ -175,7 +191,7 @@ def posting_for_admission(
         PostingKind.ADMISSION,
         order_no,
         occurred_at,
-        _entries(
+        entries(
             debited=[(custody(order_no), part_fen), (MARGIN, max(-margin_fen, 0))],
             credited=[
                 (payable(spot_id), payable_fen(settle_fen, settlement_fee_fen)),
@@ -201,7 +217,7 @@ def posting_for_payout(
         PostingKind.PAYOUT,
         order_no,
         occurred_at,
-        _entries(debited=[(payable(spot_id), amount_fen)], credited=[(cash(channel), amount_fen)]),
+        entries(debited=[(payable(spot_id), amount_fen)], credited=[(cash(channel), amount_fen)]),
     )
 
 
@@ -220,7 +236,7 @@ def posting_for_refund(
         PostingKind.REFUND,
         order_no,
         occurred_at,
-        _entries(
+        entries(
             debited=[(custody(order_no), part_fen), (FEES, fee_fen)],
             credited=[(cash(channel), part_fen + fee_fen)],
         ),
@@ -236,7 +252,7 @@ def posting_for_forfeit(
         PostingKind.FORFEIT,
         order_no,
         occurred_at,
-        _entries(debited=[(custody(order_no), part_fen)], credited=[(MARGIN, part_fen)]),
+        entries(debited=[(custody(order_no), part_fen)], credited=[(MARGIN, part_fen)]),
     )
 
 
@@ -256,7 +272,7 @@ def posting_for_payout_outside(
         PostingKind.PAYOUT_OUTSIDE,
         order_no,
         occurred_at,
-        _entries(debited=[(payable(spot_id), amount_fen)], credited=[(paid_from, amount_fen)]),
+        entries(debited=[(payable(spot_id), amount_fen)], credited=[(paid_from, amount_fen)]),
     )
 
 
@@ -276,7 +292,7 @@ def posting_for_refund_outside(
         PostingKind.REFUND_OUTSIDE,
         order_no,
         occurred_at,
-        _entries(
+        entries(
             debited=[(custody(order_no), part_fen), (FEES, fee_fen)],
             credited=[(paid_from, part_fen + fee_fen)],
         ),
@@ -302,7 +318,7 @@ def posting_for_owner(
         kind,
         None,
         occurred_at,
-        _entries(debited=[(debited, amount_fen)], credited=[(credited, amount_fen)]),
+        entries(debited=[(debited, amount_fen)], credited=[(credited, amount_fen)]),
     )
 
 
@@ -323,11 +339,11 @@ def posting_for_unexplained(
         PostingKind.UNEXPLAINED,
         order_no,
         occurred_at,
-        _entries(debited=[(SUSPENSE, amount_fen)], credited=[(cash(channel), amount_fen)]),
+        entries(debited=[(SUSPENSE, amount_fen)], credited=[(cash(channel), amount_fen)]),
     )
 
 
-def _entries(
+def entries(
     *, debited: Iterable[tuple[str, int]], credited: Iterable[tuple[str, int]]
 ) -> tuple[Entry, ...]:
     """The lines of a posting, without those of zero fen. Raises ValueError below zero."""

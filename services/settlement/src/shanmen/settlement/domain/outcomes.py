@@ -12,11 +12,17 @@ _WHEN_SHORT: Final[Mapping[WorkFamily, WorkKind]] = {
     WorkFamily.DEBIT: WorkKind.DEBIT_SHORT,
     WorkFamily.PAYOUT: WorkKind.PAYOUT_SHORT,
     WorkFamily.REFUND: WorkKind.REFUND_SHORT,
+    WorkFamily.SUBSCRIBE: WorkKind.SUBSCRIBE_SHORT,
+    WorkFamily.REDEEM: WorkKind.REDEEM_SHORT,
+    WorkFamily.LIQUIDATE: WorkKind.LIQUIDATE_SHORT,
 }
 _WHEN_STUCK: Final[Mapping[WorkFamily, WorkKind]] = {
     WorkFamily.DEBIT: WorkKind.DEBIT_STUCK,
     WorkFamily.PAYOUT: WorkKind.PAYOUT_STUCK,
     WorkFamily.REFUND: WorkKind.REFUND_STUCK,
+    WorkFamily.SUBSCRIBE: WorkKind.SUBSCRIBE_STUCK,
+    WorkFamily.REDEEM: WorkKind.REDEEM_STUCK,
+    WorkFamily.LIQUIDATE: WorkKind.LIQUIDATE_STUCK,
 }
 
 

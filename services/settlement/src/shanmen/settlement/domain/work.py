@@ -18,6 +18,14 @@ class WorkFamily(StrEnum):
     """打款: a payment to a spot; the subject is the payout."""
     REFUND = "refund"
     """退款: money on its way back to a distributor; the subject is the refund."""
+    SUBSCRIBE = "subscribe"
+    """理财申购: an order's price on its way into the wealth product; the subject is the move."""
+    REDEEM = "redeem"
+    """理财赎回: an entitlement's part on its way out of it; the subject is the move."""
+    LIQUIDATE = "liquidate"
+    """理财清算: all that is left of a product, at its end; the subject is the move."""
+    BREAK = "break"
+    """对账差异: the channel's bill and the ledger differ; the subject is the break."""
 
 
 class WorkKind(StrEnum):
@@ -39,6 +47,32 @@ class WorkKind(StrEnum):
     """退款待人工处理: nobody can tell what became of a refund, or the channel refuses us."""
     REFUND_REFUSED = "refund_refused"
     """退款被拒: the channel refused a refund for good."""
+    SUBSCRIBE_SHORT = "subscribe_short"
+    """平台余额不足, 待申购: the platform's channel account is short of a subscription."""
+    SUBSCRIBE_STUCK = "subscribe_stuck"
+    """申购待人工处理: nobody can tell what became of a subscription, or the channel refuses us."""
+    SUBSCRIBE_REFUSED = "subscribe_refused"
+    """申购被拒: the channel refused a subscription for good."""
+    REDEEM_SHORT = "redeem_short"
+    """理财余额不足, 待赎回: the channel says that less is invested than is to come out."""
+    REDEEM_STUCK = "redeem_stuck"
+    """赎回待人工处理: nobody can tell what became of a redemption, or the channel refuses us."""
+    REDEEM_REFUSED = "redeem_refused"
+    """赎回被拒: the channel refused a redemption for good."""
+    LIQUIDATE_SHORT = "liquidate_short"
+    """理财余额不足, 待清算: the channel says that it cannot pay out all that is left."""
+    LIQUIDATE_STUCK = "liquidate_stuck"
+    """清算待人工处理: nobody can tell what became of a liquidation, or the channel refuses us."""
+    LIQUIDATE_REFUSED = "liquidate_refused"
+    """清算被拒: the channel refused a liquidation for good."""
+    BREAK_MISSING_HERE = "break_missing_here"
+    """我方缺失: the bill has a movement that the ledger has not."""
+    BREAK_MISSING_THERE = "break_missing_there"
+    """渠道缺失: the ledger has a movement that the bill has not."""
+    BREAK_AMOUNT = "break_amount"
+    """金额不符: both have it, by different amounts."""
+    BREAK_STATUS = "break_status"
+    """状态不符: the channel says that it moved, and here it has not; or the reverse."""
 
     @property
     def family(self) -> WorkFamily:
@@ -46,7 +80,9 @@ class WorkKind(StrEnum):
         return WorkFamily(self.value.partition("_")[0])
 
 
-PLATFORM_IS_SHORT: Final = frozenset({WorkKind.PAYOUT_SHORT, WorkKind.REFUND_SHORT})
+PLATFORM_IS_SHORT: Final = frozenset(
+    {WorkKind.PAYOUT_SHORT, WorkKind.REFUND_SHORT, WorkKind.SUBSCRIBE_SHORT}
+)
 """One top-up of the channel account cures all of them: operators hear of them once together."""
 
 TOLD_BY_OTHERS: Final = frozenset({WorkKind.DEBIT_SHORT})
@@ -55,10 +91,10 @@ TOLD_BY_OTHERS: Final = frozenset({WorkKind.DEBIT_SHORT})
 
 @dataclass(frozen=True)
 class Stuck:
-    """What waits for a person: a debit, payout or refund, as it is now.
+    """What waits for a person: an operation or a difference, as it is now.
 
-    `subject_id` is the order of a debit, else the payout or refund; `operation_id` the number at
-    the channel; `reason` and `code` are the channel's own.
+    `subject_id` is what WorkFamily says, `operation_id` the number at the channel; `reason` and
+    `code` are the channel's own.
     """
 
     family: WorkFamily
@@ -100,8 +136,14 @@ class ManualAction(StrEnum):
     """关闭: take an item off the list behind which nothing is stuck any more."""
     TOP_UP = "top_up"
     """充值/提取: record money that the owner moved into or out of a channel account."""
+    RELEASE = "release"
+    """放行: pay or refund what waits for a redemption; what is invested comes out at the end."""
+    ADJUST = "adjust"
+    """调账: book what the channel's bill says against suspense, for a person to explain."""
     CORRECT = "correct"
     """冲正: undo a posting that a person entered wrongly, by one to the contrary."""
+    CLEAR = "clear"
+    """销账: move what a posting left in suspense to where it belongs."""
 
 
 MOVES_MONEY: Final = frozenset(ManualAction) - {ManualAction.RESOLVE}
@@ -124,6 +166,19 @@ ACTIONS: Final[Mapping[WorkKind, tuple[ManualAction, ...]]] = {
         ManualAction.SETTLE_OUTSIDE,
         ManualAction.RESOLVE,
     ),
+    WorkKind.SUBSCRIBE_SHORT: (ManualAction.RETRY, ManualAction.RESOLVE),
+    WorkKind.SUBSCRIBE_STUCK: (ManualAction.RETRY, ManualAction.RESOLVE),
+    WorkKind.SUBSCRIBE_REFUSED: (ManualAction.RETRY, ManualAction.RESOLVE),
+    WorkKind.REDEEM_SHORT: (ManualAction.RETRY, ManualAction.RELEASE, ManualAction.RESOLVE),
+    WorkKind.REDEEM_STUCK: (ManualAction.RETRY, ManualAction.RELEASE, ManualAction.RESOLVE),
+    WorkKind.REDEEM_REFUSED: (ManualAction.RETRY, ManualAction.RELEASE, ManualAction.RESOLVE),
+    WorkKind.LIQUIDATE_SHORT: (ManualAction.RETRY, ManualAction.RELEASE, ManualAction.RESOLVE),
+    WorkKind.LIQUIDATE_STUCK: (ManualAction.RETRY, ManualAction.RELEASE, ManualAction.RESOLVE),
+    WorkKind.LIQUIDATE_REFUSED: (ManualAction.RETRY, ManualAction.RELEASE, ManualAction.RESOLVE),
+    WorkKind.BREAK_MISSING_HERE: (ManualAction.ADJUST, ManualAction.RESOLVE),
+    WorkKind.BREAK_MISSING_THERE: (ManualAction.ADJUST, ManualAction.RESOLVE),
+    WorkKind.BREAK_AMOUNT: (ManualAction.ADJUST, ManualAction.RESOLVE),
+    WorkKind.BREAK_STATUS: (ManualAction.RETRY, ManualAction.RESOLVE),
 }
 """What can be done about each kind. Where the number is still alive it is used again; only where
 it is dead for certain may money go another way, so that nothing is ever paid twice."""
@@ -169,6 +224,58 @@ NEXT_STEPS: Final[Mapping[WorkKind, NextStep]] = {
     WorkKind.REFUND_REFUSED: NextStep(
         "Clear the reason up with the channel, then refund; or settle outside.",
         "与渠道核实原因后人工退款, 或线下结清",
+    ),
+    WorkKind.SUBSCRIBE_SHORT: NextStep(
+        "Top the platform's channel account up, then retry; tickets and visits go on meanwhile.",
+        "为平台渠道账户充值后人工重试, 出票与验票不受影响",
+    ),
+    WorkKind.SUBSCRIBE_STUCK: NextStep(
+        "Look the subscription up at the channel, remove the cause, then retry.",
+        "在渠道后台核实该笔申购, 排除原因后人工重试",
+    ),
+    WorkKind.SUBSCRIBE_REFUSED: NextStep(
+        "Clear the reason up with the channel, then retry; or resolve: it stays uninvested.",
+        "与渠道核实原因后人工重试, 或关闭 (该笔不再理财)",
+    ),
+    WorkKind.REDEEM_SHORT: NextStep(
+        "Compare the position with the channel, then retry; or release the payment.",
+        "与渠道核对理财持仓后人工重试, 或放行付款",
+    ),
+    WorkKind.REDEEM_STUCK: NextStep(
+        "Look the redemption up at the channel, then retry; or release the payment.",
+        "在渠道后台核实该笔赎回后人工重试, 或放行付款",
+    ),
+    WorkKind.REDEEM_REFUSED: NextStep(
+        "Clear the reason up with the channel, then retry; or release the payment.",
+        "与渠道核实原因后人工重试, 或放行付款",
+    ),
+    WorkKind.LIQUIDATE_SHORT: NextStep(
+        "Compare the position with the channel, then retry; or release what waits for it.",
+        "与渠道核对理财持仓后人工重试, 或放行待退款项",
+    ),
+    WorkKind.LIQUIDATE_STUCK: NextStep(
+        "Look the liquidation up at the channel, then retry; or release what waits for it.",
+        "在渠道后台核实该笔清算后人工重试, 或放行待退款项",
+    ),
+    WorkKind.LIQUIDATE_REFUSED: NextStep(
+        "Clear the reason up with the channel, then retry; or release what waits for it.",
+        "与渠道核实原因后人工重试, 或放行待退款项",
+    ),
+    WorkKind.BREAK_MISSING_HERE: NextStep(
+        "Find out what moved; record a top-up under its number, or adjust into suspense.",
+        "查明资金来源, 以该流水号登记充值/提取, 或调账至待查",
+    ),
+    WorkKind.BREAK_MISSING_THERE: NextStep(
+        "Ask the channel for it; reconcile again once its bill is corrected, or adjust.",
+        "向渠道核实, 账单更正后重新对账, 或调账至待查",
+    ),
+    WorkKind.BREAK_AMOUNT: NextStep(
+        "Ask the channel which amount is right, then adjust the difference into suspense.",
+        "向渠道核实正确金额, 差额调账至待查",
+    ),
+    WorkKind.BREAK_STATUS: NextStep(
+        "Have the channel asked about this number again; then reconcile again.",
+        "重新查询该流水号的渠道状态, 然后重新对账",
     ),
 }
 

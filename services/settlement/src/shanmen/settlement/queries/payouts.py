@@ -21,8 +21,10 @@ _WAITING = (
     ENTITLEMENTS.c.used_at.is_not(None)
     & ENTITLEMENTS.c.payout_id.is_(None)
     & ENTITLEMENTS.c.settled_at.is_(None)
+    & ENTITLEMENTS.c.held_for.is_(None)
 )
-"""Visited, and in no payout: the condition of the partial index `entitlements_waiting_ix`."""
+"""Visited, held for nothing, and in no payout: the condition of the partial index
+`entitlements_waiting_ix`."""
 
 
 async def lock_waiting(tx: Tx, spot_id: str, account_id: str) -> Records:

@@ -9,10 +9,13 @@ from sqlalchemy import ColumnElement, exists, func, literal_column, or_, select,
 from sqlalchemy.dialects.postgresql import insert
 
 from shanmen.common.db import Tx
+from shanmen.settlement.domain.reconciliation import BreakStatus
 from shanmen.settlement.domain.statuses import PayoutStatus, RefundPaymentStatus, Settlement
+from shanmen.settlement.domain.wealth import HeldFor, WealthMoveStatus
 from shanmen.settlement.domain.work import Stuck, WorkFamily, WorkKind, WorkStatus
 from shanmen.settlement.queries.rows import Record, Records
 from shanmen.settlement.tables import (
+    BREAKS,
     CLOSED_ORDERS,
     DEBITS,
     ENTITLEMENTS,
@@ -21,6 +24,7 @@ from shanmen.settlement.tables import (
     PAYOUTS,
     REFUNDS,
     SHORTAGES,
+    WEALTH_MOVES,
     WORK_ITEMS,
 )
 
@@ -45,6 +49,18 @@ _WENT_BACK = or_(
         ORPHANED_DEBITS.c.refunded_at.is_not(None),
     ),
 )
+_IS_REFUSED = WEALTH_MOVES.c.status == WealthMoveStatus.FAILED
+_IS_OVER = (WEALTH_MOVES.c.status == WealthMoveStatus.DONE) | (
+    _IS_REFUSED & WEALTH_MOVES.c.replaced_by.is_not(None)
+)
+_PART_WAITS = exists().where(
+    ENTITLEMENTS.c.entitlement_id == WEALTH_MOVES.c.entitlement_id,
+    ENTITLEMENTS.c.held_for == HeldFor.REDEMPTION,
+)
+_PRODUCT_WAITS = exists().where(
+    ENTITLEMENTS.c.product_id == WEALTH_MOVES.c.product_id,
+    ENTITLEMENTS.c.held_for == HeldFor.LIQUIDATION,
+)
 _ENDED: Final[Mapping[str, Callable[[str], ColumnElement[bool]]]] = {
     WorkFamily.DEBIT: lambda order_no: or_(
         exists().where(DEBITS.c.order_no == order_no),
@@ -60,9 +76,25 @@ _ENDED: Final[Mapping[str, Callable[[str], ColumnElement[bool]]]] = {
         (REFUNDS.c.status == RefundPaymentStatus.REFUNDED)
         | ((REFUNDS.c.status == RefundPaymentStatus.FAILED) & (~REFUNDS.c.live | _WENT_BACK)),
     ),
+    WorkFamily.SUBSCRIBE: lambda move_id: exists().where(
+        WEALTH_MOVES.c.move_id == move_id,
+        WEALTH_MOVES.c.status.in_([WealthMoveStatus.DONE, WealthMoveStatus.FAILED]),
+    ),
+    WorkFamily.REDEEM: lambda move_id: exists().where(
+        WEALTH_MOVES.c.move_id == move_id, _IS_OVER | (_IS_REFUSED & ~_PART_WAITS)
+    ),
+    WorkFamily.LIQUIDATE: lambda move_id: exists().where(
+        WEALTH_MOVES.c.move_id == move_id, _IS_OVER | (_IS_REFUSED & ~_PRODUCT_WAITS)
+    ),
+    WorkFamily.BREAK: lambda break_id: exists().where(
+        BREAKS.c.break_id == break_id,
+        (BREAKS.c.status == BreakStatus.RESOLVED) | (BREAKS.c.cash_effect_fen == 0),
+    ),
 }
 """That a debit, payout or refund has ended: it went through, another took its place, or it was
-refused and settled outside."""
+refused and settled outside. A move of invested money has ended, too, when it was refused and
+nothing waits for it: what is invested comes out at the product's end. A break that lacks nothing
+in the ledger's cash is a person's to accept."""
 
 
 @dataclass(frozen=True)

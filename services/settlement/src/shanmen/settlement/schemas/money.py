@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 
 from shanmen.common.auth import Principal, PrincipalKind
 from shanmen.settlement.domain.statuses import PayoutStatus, RefundPaymentStatus, Settlement
+from shanmen.settlement.domain.wealth import HeldFor
 from shanmen.settlement.queries.rows import Record, Records
 from shanmen.settlement.schemas.amounts import Fen
 
@@ -29,6 +30,10 @@ class SettlementView(BaseModel):
         "refunded 已退款, refund_failed 退款失败, forfeited 无须退款"
     )
     reason: str | None = Field(description="Why it failed, in the channel's own words.")
+    held_for: HeldFor | None = Field(
+        description="What its payout or refund waits for, of its invested money: subscription "
+        "申购, redemption 赎回, liquidation 清算."
+    )
     part_fen: Fen | None = Field(description="Its part of the distributor settlement price.")
     settle_fen: Fen | None = Field(description="景区结算价")
     settlement_fee_fen: Fen | None = Field(description="Taken off the payout.")
@@ -105,9 +110,14 @@ class RefundView(BaseModel):
 _HIDDEN: Final[Mapping[PrincipalKind, frozenset[str]]] = {
     PrincipalKind.OPERATOR: frozenset(),
     # What the other side pays or earns is between it and the platform.
-    PrincipalKind.SPOT: frozenset({"distributor_id", "part_fen", "refund_id", "refunded_fen"}),
+    PrincipalKind.SPOT: frozenset(
+        {"distributor_id", "part_fen", "refund_id", "refunded_fen", "held_for"}
+    ),
     PrincipalKind.DISTRIBUTOR: frozenset(
-        {"settle_fen", "settlement_fee_fen", "payable_fen", "account_id", "channel", "payout_id"}
+        {
+            *("settle_fen", "settlement_fee_fen", "payable_fen", "account_id", "channel"),
+            *("payout_id", "held_for"),
+        }
     ),
 }
 

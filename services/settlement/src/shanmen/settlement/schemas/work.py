@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, StringConstraints
 
 from shanmen.settlement.domain.work import (
     ACTIONS,
@@ -21,7 +21,9 @@ from shanmen.settlement.schemas.amounts import Fen
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
 Person = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
 Reference = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{1,64}$")]
-AmountFen = Annotated[int, Field(gt=0, le=10**13, description="In fen, 1/100 of a CNY yuan.")]
+AmountFen = Annotated[
+    StrictInt, Field(gt=0, le=10**13, description="In fen, 1/100 of a CNY yuan.")
+]
 
 
 class _Request(BaseModel):
@@ -37,7 +39,7 @@ class Explanation(_Request):
 class Approval(_Request):
     """What exactly is approved: it must be what was asked for."""
 
-    amount_fen: int = Field(ge=0, description="The action's amount, in fen, as you saw it.")
+    amount_fen: StrictInt = Field(ge=0, description="The action's amount, in fen, as you saw it.")
 
 
 class TopUpRequest(_Request):
@@ -62,10 +64,13 @@ class WorkItemView(BaseModel):
     """Something that is stuck, or was."""
 
     item_id: str
-    family: WorkFamily = Field(description="debit 扣款, payout 打款, refund 退款")
+    family: WorkFamily = Field(
+        description="debit 扣款, payout 打款, refund 退款, subscribe 申购, redeem 赎回, "
+        "liquidate 清算, break 对账差异"
+    )
     kind: WorkKind
     status: WorkStatus = Field(description="open 待处理, resolved 已处理")
-    subject_id: str = Field(description="The order of a debit, else the payout or refund.")
+    subject_id: str = Field(description="The order of a debit, else the operation itself.")
     operation_id: str = Field(description="The number at the channel.")
     order_no: str | None
     spot_id: str | None
@@ -91,10 +96,11 @@ class ActionView(BaseModel):
     """What a person did about money, or wants to do."""
 
     action_id: str
-    item_id: str | None = Field(description="Null for top-ups and corrections.")
+    item_id: str | None = Field(description="Null for top-ups, corrections and clearings.")
     action: ManualAction = Field(
         description="retry 人工重试, remit 人工汇款, refund 人工退款, settle_outside 线下结清, "
-        "resolve 关闭, top_up 充值/提取, correct 冲正"
+        "resolve 关闭, release 放行, adjust 调账, top_up 充值/提取, correct 冲正, "
+        "clear 销账"
     )
     status: ActionStatus = Field(
         description="waiting 待审批, executed 已执行, rejected 已驳回, withdrawn 已撤回, "

@@ -16,6 +16,8 @@ from shanmen.settlement.tables.money import (
     PAYOUTS,
     REFUNDS,
 )
+from shanmen.settlement.tables.reconciliation import BREAKS, RECONCILIATIONS
+from shanmen.settlement.tables.wealth import ACCRUALS, WEALTH_MOVES
 from shanmen.settlement.tables.work import (
     APPROVERS,
     AUDIT,
@@ -25,8 +27,10 @@ from shanmen.settlement.tables.work import (
 )
 
 __all__ = [
+    "ACCRUALS",
     "APPROVERS",
     "AUDIT",
+    "BREAKS",
     "CLOSED_ORDERS",
     "DEBITS",
     "ENTITLEMENTS",
@@ -37,7 +41,9 @@ __all__ = [
     "PAYOUTS",
     "PAYOUT_LINES",
     "POSTINGS",
+    "RECONCILIATIONS",
     "REFUNDS",
     "SHORTAGES",
+    "WEALTH_MOVES",
     "WORK_ITEMS",
 ]

@@ -29,8 +29,14 @@ DEBITS = Table(
     Column("price_fen", BigInteger, nullable=False),
     Column("fee_fen", BigInteger, nullable=False),
     Column("paid_at", DateTime(timezone=True), nullable=False),
+    Column("product_id", Text),  # null where it was booked before products were told
+    Column("product_name", Text, nullable=False, server_default=""),
+    Column("kind", Text, nullable=False, server_default="single"),
+    Column("invests", Boolean, nullable=False, server_default=false()),
     CheckConstraint("price_fen >= 0 AND fee_fen >= 0", name="amounts"),
+    CheckConstraint("kind IN ('single', 'combined')", name="kind"),
     Index("debits_of_distributor_ix", "distributor_id", "paid_at"),
+    Index("debits_of_product_ix", "product_id", "paid_at"),
 )
 """What was debited for each order and from where: refunds go back the same way."""
 
@@ -101,6 +107,9 @@ ENTITLEMENTS = Table(
     Column("refund_on_expiry", Boolean, nullable=False, server_default=true()),
     Column("refunds_fee", Boolean, nullable=False, server_default=false()),
     Column("lapsed_at", DateTime(timezone=True)),  # voided or expired, without a visit
+    Column("expires_at", DateTime(timezone=True)),  # null where it was sold before this was kept
+    Column("invests", Boolean, nullable=False, server_default=false()),
+    Column("held_for", Text),
     CheckConstraint("part_fen >= 0 AND settlement_fee_fen >= 0", name="amounts"),
     CheckConstraint("settlement_fee_fen <= settle_fen", name="payable"),
     CheckConstraint(
@@ -126,7 +135,28 @@ ENTITLEMENTS = Table(
     CheckConstraint(
         "(reason IS NOT NULL) = (status IN ('settle_failed', 'refund_failed'))", name="reason"
     ),
+    # Only what ended can wait for its money to come out of the wealth product.
+    CheckConstraint(
+        "held_for IS NULL OR (invests AND (used_at IS NOT NULL OR lapsed_at IS NOT NULL)"
+        " AND status IN ('pending', 'settle_failed', 'refund_failed')"
+        " AND payout_id IS NULL"
+        " AND held_for IN ('subscription', 'redemption', 'liquidation'))",
+        name="held_for",
+    ),
     Index("entitlements_of_order_ix", "order_no", "entitlement_id"),
+    Index("entitlements_of_product_ix", "product_id", "entitlement_id"),
+    Index(
+        "entitlements_invested_ix",
+        "product_id",
+        "expires_at",
+        postgresql_where=text("invests"),
+    ),
+    Index(
+        "entitlements_held_ix",
+        "product_id",
+        "order_no",
+        postgresql_where=text("held_for IS NOT NULL"),
+    ),
     Index("entitlements_of_distributor_ix", "distributor_id", "entitlement_id"),
     Index("entitlements_of_spot_ix", "spot_id", "entitlement_id"),
     Index(
@@ -140,7 +170,9 @@ ENTITLEMENTS = Table(
         "entitlements_waiting_ix",
         "spot_id",
         "account_id",
-        postgresql_where=text("used_at IS NOT NULL AND payout_id IS NULL AND settled_at IS NULL"),
+        postgresql_where=text(
+            "used_at IS NOT NULL AND payout_id IS NULL AND settled_at IS NULL AND held_for IS NULL"
+        ),
     ),
 )
 """One ticket's right to enter one spot, with its price snapshot; `account_id` receives."""

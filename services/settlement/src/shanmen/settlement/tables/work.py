@@ -46,10 +46,16 @@ WORK_ITEMS = Table(
     Column("resolved_by", Text),  # null where it ended by itself
     Column("note", Text),
     Column("version", Integer, nullable=False, server_default="1"),
-    CheckConstraint("family IN ('debit', 'payout', 'refund')", name="family"),
+    CheckConstraint(
+        "family IN ('debit', 'payout', 'refund', 'subscribe', 'redeem', 'liquidate', 'break')",
+        name="family",
+    ),
     CheckConstraint(
         "kind IN ('debit_short', 'debit_stuck', 'payout_short', 'payout_stuck', 'payout_refused',"
-        " 'refund_short', 'refund_stuck', 'refund_refused')",
+        " 'refund_short', 'refund_stuck', 'refund_refused', 'subscribe_short', 'subscribe_stuck',"
+        " 'subscribe_refused', 'redeem_short', 'redeem_stuck', 'redeem_refused',"
+        " 'liquidate_short', 'liquidate_stuck', 'liquidate_refused', 'break_missing_here',"
+        " 'break_missing_there', 'break_amount', 'break_status')",
         name="kind",
     ),
     CheckConstraint("starts_with(kind, family || '_')", name="kind_of_family"),
@@ -130,7 +136,8 @@ MANUAL_ACTIONS = Table(
     Column("executed_at", DateTime(timezone=True)),
     Column("result_operation_id", Text),
     CheckConstraint(
-        "action IN ('retry', 'remit', 'refund', 'settle_outside', 'resolve', 'top_up', 'correct')",
+        "action IN ('retry', 'remit', 'refund', 'settle_outside', 'resolve', 'release', 'adjust',"
+        " 'top_up', 'correct', 'clear')",
         name="action",
     ),
     CheckConstraint(
@@ -138,7 +145,7 @@ MANUAL_ACTIONS = Table(
     ),
     CheckConstraint("amount_fen >= 0 AND threshold_fen >= 0", name="amounts"),
     CheckConstraint(
-        "(action IN ('top_up', 'correct')) = (item_id IS NULL)"
+        "(action IN ('top_up', 'correct', 'clear')) = (item_id IS NULL)"
         " AND (action = 'top_up') = (direction IS NOT NULL)"
         " AND (direction IS NULL OR direction IN ('in', 'out'))",
         name="top_up",
@@ -189,11 +196,18 @@ MANUAL_ACTIONS = Table(
         unique=True,
         postgresql_where=text("action = 'correct' AND status IN ('waiting', 'executed')"),
     ),
+    # What is in suspense is cleared once.
+    Index(
+        "manual_actions_clearing_ix",
+        "subject_id",
+        unique=True,
+        postgresql_where=text("action = 'clear' AND status IN ('waiting', 'executed')"),
+    ),
     Index("manual_actions_of_item_ix", "item_id", "action_id"),
     Index("manual_actions_of_status_ix", "status", "action_id"),
 )
 """What people did, or want to do. A top-up's `subject_id` is the reference that it came with, a
-correction's the key of the posting that it undoes."""
+correction's or clearing's the key of the posting that it is about."""
 
 AUDIT = COMMON_AUDIT.to_metadata(METADATA)
 """The trail of what people did, chained."""

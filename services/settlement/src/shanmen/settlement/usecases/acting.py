@@ -4,23 +4,19 @@ Nothing here can pay twice. What is parked goes on under its own number, what wa
 certain is replaced by guarded updates, and each has one winner, be it a person or the channel.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Final, TypeAlias
+from typing import Final
 
 from shanmen.common.db import Tx
 from shanmen.common.errors import NotFound
 from shanmen.common.ids import new_id
-from shanmen.contracts.gateway import ResumeRequested
 from shanmen.contracts.terms import AccountRef
-from shanmen.settlement.domain.ledger import posting_for_owner
+from shanmen.settlement.domain.suspense import ClearTo
 from shanmen.settlement.domain.work import (
     ACTIONS,
     ActionStatus,
     Direction,
     ManualAction,
-    WorkFamily,
     WorkKind,
     WorkStatus,
     needs_second_person,
@@ -29,27 +25,20 @@ from shanmen.settlement.errors import (
     ActionNotAllowed,
     ActionOutdated,
     ActionWaiting,
+    ClearedAlready,
     DistributorAsksAgain,
     ItemResolved,
     PostingCorrected,
     ReferenceUsed,
-    StillStuck,
 )
 from shanmen.settlement.ports import SettlementContext
-from shanmen.settlement.queries import actions, ledger, work
+from shanmen.settlement.queries import actions, work
 from shanmen.settlement.queries.rows import Record
+from shanmen.settlement.usecases.adjusting import require_in_suspense
 from shanmen.settlement.usecases.auditing import note
-from shanmen.settlement.usecases.correcting import book_correction, require_correctable
-from shanmen.settlement.usecases.restarting import (
-    refund_outside,
-    restart_payout,
-    restart_refund,
-    settle_payout_outside,
-)
+from shanmen.settlement.usecases.correcting import require_correctable
+from shanmen.settlement.usecases.effects import Values, carry_out
 from shanmen.settlement.usecases.work import take_off_work_list
-
-Values: TypeAlias = Mapping[str, Any]
-"""An action's columns."""
 
 _WHAT_IT_IS_FOR: Final = ("kind", "operation_id", "amount_fen")
 """What must not change between asking for an action and approving it."""
@@ -60,8 +49,6 @@ _TOLD: Final = (
     "result_operation_id",
 )
 """What the audit trail keeps of an action."""
-
-Effect: TypeAlias = Callable[[Tx, SettlementContext, Values, datetime], Awaitable[str | None]]
 
 
 @dataclass(frozen=True)
@@ -164,6 +151,29 @@ async def ask_for_correction(
     return await _execute(tx, ctx, values)
 
 
+async def ask_for_clearing(
+    tx: Tx, ctx: SettlementContext, key: str, *, to: ClearTo, person: str, text: str
+) -> Record:
+    """Move what a posting left in suspense to where it belongs, or keep that for approval: the
+    action's row tells which.
+
+    Raises NotFound, NothingInSuspense, ClearedAlready.
+    """
+    found = await require_in_suspense(tx, key)
+    values = {
+        "action_id": new_id("act"),
+        "action": ManualAction.CLEAR,
+        "subject_id": key,
+        "amount_fen": abs(int(found.amount_fen)),
+        "channel": found.channel,
+        "account_id": to.value,
+        **_asked(ctx, person, text),
+    }
+    if needs_second_person(ManualAction.CLEAR, values["amount_fen"], ctx.four_eyes_above_fen):
+        return await _keep_waiting(tx, ctx, values)
+    return await _execute(tx, ctx, values)
+
+
 async def _execute(tx: Tx, ctx: SettlementContext, values: Values) -> Record:
     now = ctx.clock.now()
     operation_id = await carry_out(tx, ctx, values, by=values["requested_by"], at=now)
@@ -178,29 +188,9 @@ async def _execute(tx: Tx, ctx: SettlementContext, values: Values) -> Record:
     return row
 
 
-async def carry_out(
-    tx: Tx, ctx: SettlementContext, action: Values, *, by: str, at: datetime
-) -> str | None:
-    """Do what an action says; returns the operation that is in charge from now on, if any.
-
-    Raises StillStuck, PostingCorrected, and the Conflicts of restarting when what was stuck went
-    on by itself.
-    """
-    if action["action"] == ManualAction.TOP_UP:
-        await _book_top_up(tx, action, at)
-        return None
-    if action["action"] == ManualAction.CORRECT:
-        await book_correction(tx, action["subject_id"], at=at)
-        return None
-    family = WorkKind(action["kind"]).family
-    if action["action"] == ManualAction.RESOLVE:
-        await _resolve(tx, action, family, by=by, at=at)
-        return None
-    return await _EFFECTS[ManualAction(action["action"]), family](tx, ctx, action, at)
-
-
 async def conclude(tx: Tx, ctx: SettlementContext, done: Record) -> None:
-    """Take off the list what an executed action ended: what was settled outside or replaced.
+    """Take off the list what an executed action ended: what was settled outside or replaced, or
+    released of what was refused.
 
     What only goes on under its own number stays there until it ends.
     """
@@ -209,6 +199,11 @@ async def conclude(tx: Tx, ctx: SettlementContext, done: Record) -> None:
     family = WorkKind(done.kind).family
     if done.action == ManualAction.SETTLE_OUTSIDE:
         await take_off_work_list(tx, ctx, family, done.subject_id, how="settled outside")
+    elif done.action == ManualAction.ADJUST:
+        await take_off_work_list(tx, ctx, family, done.subject_id, how="adjusted")
+    elif done.action == ManualAction.RELEASE:
+        if await work.has_ended(tx, family, done.subject_id):
+            await take_off_work_list(tx, ctx, family, done.subject_id, how="released")
     elif done.result_operation_id != done.operation_id:
         how = f"replaced by {done.result_operation_id}"
         await take_off_work_list(tx, ctx, family, done.subject_id, how=how)
@@ -235,67 +230,6 @@ async def note_action(tx: Tx, ctx: SettlementContext, actor: str, what: str, row
     )
 
 
-# ── effects ─────────────────────────────────────────────────────────────────────────────────────
-
-
-async def _resume_debit(tx: Tx, ctx: SettlementContext, action: Values, _: datetime) -> str:
-    operation_id = str(action["operation_id"])
-    await ctx.outbox.add(tx, [ResumeRequested(operation_id=operation_id)])
-    return operation_id
-
-
-async def _pay(tx: Tx, ctx: SettlementContext, action: Values, _: datetime) -> str:
-    receiver = None
-    if action["kind"] == WorkKind.PAYOUT_REFUSED:
-        receiver = AccountRef(account_id=action["account_id"], channel=action["channel"])
-    return await restart_payout(tx, ctx, action["subject_id"], receiver)
-
-
-async def _refund(tx: Tx, ctx: SettlementContext, action: Values, _: datetime) -> str:
-    return await restart_refund(tx, ctx, action["subject_id"])
-
-
-async def _declare_paid(tx: Tx, ctx: SettlementContext, action: Values, at: datetime) -> None:
-    await settle_payout_outside(tx, ctx, action["subject_id"], at=at)
-
-
-async def _declare_refunded(tx: Tx, ctx: SettlementContext, action: Values, at: datetime) -> None:
-    await refund_outside(tx, ctx, action["subject_id"], at=at)
-
-
-_EFFECTS: Final[Mapping[tuple[ManualAction, WorkFamily], Effect]] = {
-    (ManualAction.RETRY, WorkFamily.DEBIT): _resume_debit,
-    (ManualAction.RETRY, WorkFamily.PAYOUT): _pay,
-    (ManualAction.REMIT, WorkFamily.PAYOUT): _pay,
-    (ManualAction.SETTLE_OUTSIDE, WorkFamily.PAYOUT): _declare_paid,
-    (ManualAction.RETRY, WorkFamily.REFUND): _refund,
-    (ManualAction.REFUND, WorkFamily.REFUND): _refund,
-    (ManualAction.SETTLE_OUTSIDE, WorkFamily.REFUND): _declare_refunded,
-}
-
-
-async def _book_top_up(tx: Tx, action: Values, at: datetime) -> None:
-    posting = posting_for_owner(
-        movement_id=action["action_id"],
-        channel=action["channel"],
-        amount_fen=action["amount_fen"],
-        direction=Direction(action["direction"]),
-        occurred_at=at,
-    )
-    await ledger.record(tx, [posting])
-
-
-async def _resolve(tx: Tx, action: Values, family: WorkFamily, *, by: str, at: datetime) -> None:
-    if not await work.has_ended(tx, family, action["subject_id"]):
-        raise StillStuck("Something is still stuck behind this item; see its next step.")
-    resolved = await work.resolve(
-        tx, action["item_id"], resolution="resolved by hand", person=by, note=action["note"], at=at
-    )
-    if resolved is None:
-        raise ItemResolved("This item is resolved already.")
-    await actions.lapse(tx, action["item_id"], at=at)
-
-
 # ── an action's row ─────────────────────────────────────────────────────────────────────────────
 
 
@@ -312,6 +246,10 @@ async def _add(tx: Tx, values: Values) -> Record:
     if values["action"] == ManualAction.TOP_UP:
         raise ReferenceUsed(
             f"Reference {values['subject_id']!r} is recorded for {values['channel']} already."
+        )
+    if values["action"] == ManualAction.CLEAR:
+        raise ClearedAlready(
+            f"A clearing of {values['subject_id']} waits for approval, or was made just now."
         )
     if values["action"] == ManualAction.CORRECT:
         raise PostingCorrected(

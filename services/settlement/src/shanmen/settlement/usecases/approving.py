@@ -24,13 +24,13 @@ from shanmen.settlement.ports import SettlementContext
 from shanmen.settlement.queries import actions, work
 from shanmen.settlement.queries.rows import Record
 from shanmen.settlement.usecases.acting import (
-    carry_out,
     conclude,
     note_action,
     receiver_of,
     require_same,
 )
 from shanmen.settlement.usecases.auditing import note
+from shanmen.settlement.usecases.effects import carry_out
 
 
 async def require_same_receiver(ctx: SettlementContext, action_id: str) -> None:

@@ -3,16 +3,13 @@
 from shanmen.common.db import Tx
 from shanmen.common.errors import NotYet
 from shanmen.contracts.orders import TicketsIssued
-from shanmen.contracts.settlement import EntitlementSettled
-from shanmen.contracts.terms import AccountRef
 from shanmen.contracts.verification import EntitlementUsed
 from shanmen.settlement.domain.ledger import posting_for_admission
 from shanmen.settlement.domain.statuses import Settlement
 from shanmen.settlement.errors import Contradiction
 from shanmen.settlement.ports import SettlementContext
 from shanmen.settlement.queries import ledger, settlements
-from shanmen.settlement.queries.rows import Record
-from shanmen.settlement.usecases.paying import pay_spot
+from shanmen.settlement.usecases.redeeming import settle_ended
 
 
 async def take_on_entitlements(tx: Tx, issued: TicketsIssued) -> None:
@@ -34,6 +31,8 @@ async def take_on_entitlements(tx: Tx, issued: TicketsIssued) -> None:
             "status": Settlement.PENDING,
             "refund_on_expiry": issued.refund_rule.on_expiry,
             "refunds_fee": issued.refund_rule.refunds_fee,
+            "expires_at": entitlement.expires_at,
+            "invests": issued.invests,
         }
         for ticket in issued.tickets
         for entitlement in ticket.entitlements
@@ -43,9 +42,10 @@ async def take_on_entitlements(tx: Tx, issued: TicketsIssued) -> None:
 
 
 async def settle_visit(tx: Tx, used: EntitlementUsed, ctx: SettlementContext) -> None:
-    """Book an admission, and start the spot's payout.
+    """Book an admission, and start the spot's payout, which may have to wait for its money.
 
-    Raises NotYet before the entitlement is known, Contradiction when its money was given back.
+    Raises NotYet before the entitlement is known, or whether it is invested; Contradiction when
+    its money was given back.
     """
     visit = await settlements.mark_used(tx, used.entitlement_id, used.used_at)
     if visit is None:
@@ -61,24 +61,7 @@ async def settle_visit(tx: Tx, used: EntitlementUsed, ctx: SettlementContext) ->
         occurred_at=used.used_at,
     )
     await ledger.record(tx, [posting])
-    if visit.payable_fen > 0:
-        account = AccountRef(account_id=visit.account_id, channel=visit.channel)
-        await pay_spot(tx, visit.spot_id, account, ctx)
-    else:
-        await _settle_without_payout(tx, visit, ctx)
-
-
-async def _settle_without_payout(tx: Tx, visit: Record, ctx: SettlementContext) -> None:
-    await settlements.settle_unpaid(tx, visit.entitlement_id, visit.used_at)
-    settled = EntitlementSettled(
-        entitlement_id=visit.entitlement_id,
-        order_no=visit.order_no,
-        spot_id=visit.spot_id,
-        payout_id=None,
-        paid_fen=0,
-        settled_at=visit.used_at,
-    )
-    await ctx.outbox.add(tx, [settled])
+    await settle_ended(tx, visit, ctx)
 
 
 async def _require_known_visit(tx: Tx, entitlement_id: str) -> None:

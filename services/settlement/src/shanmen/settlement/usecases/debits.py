@@ -8,12 +8,13 @@ from shanmen.settlement.domain.work import Stuck, WorkFamily
 from shanmen.settlement.errors import Contradiction
 from shanmen.settlement.ports import SettlementContext
 from shanmen.settlement.queries import ledger, refunds, settlements
+from shanmen.settlement.usecases.investing import invest_order
 from shanmen.settlement.usecases.refunding import refund_orphan
 from shanmen.settlement.usecases.work import put_on_work_list, take_off_work_list
 
 
 async def book_debit(tx: Tx, paid: OrderPaid, ctx: SettlementContext) -> None:
-    """Book what a distributor paid, and remember where it came from.
+    """Book what a distributor paid, remember where it came from, and invest it if it is to be.
 
     Raises Contradiction when another debit is known for the order, or this one as an orphan.
     """
@@ -26,6 +27,10 @@ async def book_debit(tx: Tx, paid: OrderPaid, ctx: SettlementContext) -> None:
         "price_fen": paid.price_fen,
         "fee_fen": paid.fee_fen,
         "paid_at": paid.paid_at,
+        "product_id": paid.product_id,
+        "product_name": paid.product_name,
+        "kind": paid.kind,
+        "invests": paid.invests,
     }
     await refunds.lock_order(tx, paid.order_no)
     if not await settlements.add_debit(tx, debit):
@@ -45,6 +50,7 @@ async def book_debit(tx: Tx, paid: OrderPaid, ctx: SettlementContext) -> None:
     )
     await ledger.record(tx, [posting])
     await take_off_work_list(tx, ctx, WorkFamily.DEBIT, paid.order_no, how="paid")
+    await invest_order(tx, paid, ctx)
 
 
 async def take_on_orphan(tx: Tx, orphan: DebitOrphaned, ctx: SettlementContext) -> None:

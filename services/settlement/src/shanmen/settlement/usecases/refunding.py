@@ -14,10 +14,9 @@ from shanmen.contracts.gateway import (
     RefundRequested,
 )
 from shanmen.contracts.orders import DebitOrphaned
-from shanmen.contracts.settlement import EntitlementForfeited, EntitlementRefunded, RefundFailed
+from shanmen.contracts.settlement import EntitlementRefunded, RefundFailed
 from shanmen.contracts.terms import AccountRef
-from shanmen.contracts.verification import EntitlementExpired, EntitlementVoided
-from shanmen.settlement.domain.ledger import posting_for_forfeit, posting_for_refund
+from shanmen.settlement.domain.ledger import posting_for_refund
 from shanmen.settlement.domain.outcomes import kind_when_stuck
 from shanmen.settlement.domain.refunds import fee_shares_fen
 from shanmen.settlement.domain.statuses import RefundPaymentStatus, Settlement
@@ -34,30 +33,6 @@ from shanmen.settlement.usecases.work import (
 )
 
 
-async def refund_voided(tx: Tx, voided: EntitlementVoided, ctx: SettlementContext) -> None:
-    """Give the part of a voided entitlement back.
-
-    Raises NotYet before its order's debit and tickets are known, Contradiction when it was used.
-    """
-    lapsed = await _lapse(tx, voided.entitlement_id, voided.voided_at)
-    if lapsed is not None:
-        await _refund_part(tx, lapsed, ctx)
-
-
-async def end_expired(tx: Tx, expired: EntitlementExpired, ctx: SettlementContext) -> None:
-    """Give the part of an expired entitlement back, or keep it where its product says so.
-
-    Raises NotYet before its order's debit and tickets are known, Contradiction when it was used.
-    """
-    lapsed = await _lapse(tx, expired.entitlement_id, expired.expired_at)
-    if lapsed is None:
-        return
-    if lapsed.refund_on_expiry:
-        await _refund_part(tx, lapsed, ctx)
-    else:
-        await _forfeit(tx, lapsed, ctx)
-
-
 async def refund_orphan(tx: Tx, orphan: DebitOrphaned, ctx: SettlementContext) -> None:
     """Ask for all of a debit that no order could take to go back."""
     refund = {
@@ -71,6 +46,35 @@ async def refund_orphan(tx: Tx, orphan: DebitOrphaned, ctx: SettlementContext) -
         "fee_fen": 0,
     }
     await ask_for_refund(tx, refund, ctx)
+
+
+async def refund_part(tx: Tx, lapsed: Record, ctx: SettlementContext) -> None:
+    """Refund a lapsed entitlement; where nothing is due, without asking anybody. Raises NotYet."""
+    debit = await settlements.debit(tx, lapsed.order_no)
+    if debit is None:
+        raise NotYet(f"{lapsed.order_no} is not paid")
+    fee_fen = 0
+    if lapsed.refunds_fee:
+        parts_fen = await settlements.parts_of(tx, lapsed.order_no)
+        fee_fen = fee_shares_fen(debit.fee_fen, parts_fen)[lapsed.entitlement_id]
+    refund = {
+        "refund_id": new_id("ref"),
+        "entitlement_id": lapsed.entitlement_id,
+        "order_no": lapsed.order_no,
+        "distributor_id": debit.distributor_id,
+        "original_operation_id": debit.operation_id,
+        "account_id": debit.account_id,
+        "channel": debit.channel,
+        "part_fen": lapsed.part_fen,
+        "fee_fen": fee_fen,
+    }
+    if lapsed.part_fen + fee_fen > 0:
+        await ask_for_refund(tx, refund, ctx)
+        return
+    at = lapsed.lapsed_at
+    given_back = {"status": RefundPaymentStatus.REFUNDED, "requested_at": at, "finished_at": at}
+    nothing = await refunds.add_refund(tx, {**refund, **given_back})
+    await record_given_back(tx, nothing, at, ctx)
 
 
 async def ask_for_refund(tx: Tx, refund: Mapping[str, Any], ctx: SettlementContext) -> None:
@@ -170,68 +174,6 @@ async def record_given_back(tx: Tx, refund: Record, at: datetime, ctx: Settlemen
         refunded_at=at,
     )
     await ctx.outbox.add(tx, [refunded])
-
-
-async def _lapse(tx: Tx, entitlement_id: str, at: datetime) -> Record | None:
-    """Record that an entitlement never will be used; None where that is known. Raises NotYet,
-    Contradiction."""
-    lapsed = await settlements.mark_lapsed(tx, entitlement_id, at)
-    if lapsed is None:
-        known = await settlements.entitlement(tx, entitlement_id)
-        if known is None:
-            raise NotYet(f"entitlement {entitlement_id} is not issued")
-        if known.used_at is not None:
-            raise Contradiction(f"{entitlement_id} lapsed, and is used before")
-    return lapsed
-
-
-async def _refund_part(tx: Tx, lapsed: Record, ctx: SettlementContext) -> None:
-    """Refund a lapsed entitlement; where nothing is due, without asking anybody. Raises NotYet."""
-    debit = await settlements.debit(tx, lapsed.order_no)
-    if debit is None:
-        raise NotYet(f"{lapsed.order_no} is not paid")
-    fee_fen = 0
-    if lapsed.refunds_fee:
-        parts_fen = await settlements.parts_of(tx, lapsed.order_no)
-        fee_fen = fee_shares_fen(debit.fee_fen, parts_fen)[lapsed.entitlement_id]
-    refund = {
-        "refund_id": new_id("ref"),
-        "entitlement_id": lapsed.entitlement_id,
-        "order_no": lapsed.order_no,
-        "distributor_id": debit.distributor_id,
-        "original_operation_id": debit.operation_id,
-        "account_id": debit.account_id,
-        "channel": debit.channel,
-        "part_fen": lapsed.part_fen,
-        "fee_fen": fee_fen,
-    }
-    if lapsed.part_fen + fee_fen > 0:
-        await ask_for_refund(tx, refund, ctx)
-        return
-    at = lapsed.lapsed_at
-    given_back = {"status": RefundPaymentStatus.REFUNDED, "requested_at": at, "finished_at": at}
-    nothing = await refunds.add_refund(tx, {**refund, **given_back})
-    await record_given_back(tx, nothing, at, ctx)
-
-
-async def _forfeit(tx: Tx, lapsed: Record, ctx: SettlementContext) -> None:
-    """Keep the part of an expired entitlement: it becomes margin."""
-    await settlements.give_back(tx, lapsed.entitlement_id, Settlement.FORFEITED)
-    if lapsed.part_fen > 0:
-        posting = posting_for_forfeit(
-            entitlement_id=lapsed.entitlement_id,
-            order_no=lapsed.order_no,
-            part_fen=lapsed.part_fen,
-            occurred_at=lapsed.lapsed_at,
-        )
-        await ledger.record(tx, [posting])
-    forfeited = EntitlementForfeited(
-        entitlement_id=lapsed.entitlement_id,
-        order_no=lapsed.order_no,
-        spot_id=lapsed.spot_id,
-        forfeited_at=lapsed.lapsed_at,
-    )
-    await ctx.outbox.add(tx, [forfeited])
 
 
 async def _tell_failure(tx: Tx, refund: Record, at: datetime, ctx: SettlementContext) -> None:

@@ -35,12 +35,17 @@ _WITH_OWN_NAME: Final = frozenset({"cash"})
 
 def days_between(first: date, last: date) -> Days:
     """The days of a report. Raises Invalid, ReportTooLong."""
-    if not (first.year >= 2000 and first <= last and last.year < 3000):
-        raise Invalid("The last day is the first or a later one, in this millennium.", field="to")
-    days = Days(first, last)
+    days = require_usual_days(first, last)
     if days.count > MOST_DAYS:
         raise ReportTooLong(f"A report is of {MOST_DAYS} days at most.", field="to")
     return days
+
+
+def require_usual_days(first: date, last: date) -> Days:
+    """Days that the calendar can reckon with, however many. Raises Invalid."""
+    if not (first.year >= 2000 and first <= last and last.year < 3000):
+        raise Invalid("The last day is the first or a later one, in this millennium.", field="to")
+    return Days(first, last)
 
 
 async def report_spot(tx: Tx, spot_id: str, days: Days) -> schemas.SpotStatement:

@@ -33,7 +33,7 @@ from shanmen.settlement.queries import ledger, payouts, refunds, settlements
 from shanmen.settlement.queries.rows import Record, Records
 from shanmen.settlement.usecases.paying import payout_request, tell_settled
 from shanmen.settlement.usecases.refunding import ask_for_refund, record_given_back
-from shanmen.settlement.usecases.unexplained import is_unexplained, require_explained
+from shanmen.settlement.usecases.unexplained import is_in_suspense, require_explained
 
 
 async def restart_payout(
@@ -179,7 +179,7 @@ async def _require_refused_refund(tx: Tx, refund: Record) -> None:
 
 async def _payer(tx: Tx, operation_id: str) -> str:
     """Whose money it was: what the operation left in suspense, or else the owner's."""
-    return SUSPENSE if await is_unexplained(tx, operation_id) else OWNER
+    return SUSPENSE if await is_in_suspense(tx, operation_id) else OWNER
 
 
 async def _went_back(tx: Tx, refund: Record) -> bool:

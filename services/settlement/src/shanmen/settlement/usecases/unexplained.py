@@ -5,6 +5,7 @@ from typing import Final
 from shanmen.common.db import Tx
 from shanmen.contracts.gateway import OperationSucceeded
 from shanmen.settlement.domain.ledger import posting_for_unexplained
+from shanmen.settlement.domain.suspense import clearing_key
 from shanmen.settlement.domain.work import Stuck
 from shanmen.settlement.errors import MoneyUnexplained
 from shanmen.settlement.ports import SettlementContext
@@ -39,6 +40,13 @@ async def book_unexplained(
 async def is_unexplained(tx: Tx, operation_id: str) -> bool:
     """Whether money moved under this number after it was dead."""
     return await ledger.is_recorded(tx, f"unexplained:{operation_id}")
+
+
+async def is_in_suspense(tx: Tx, operation_id: str) -> bool:
+    """Whether what moved under this dead number is in suspense still, and not cleared."""
+    if not await is_unexplained(tx, operation_id):
+        return False
+    return not await ledger.is_recorded(tx, clearing_key(f"unexplained:{operation_id}"))
 
 
 async def require_explained(tx: Tx, operation_id: str) -> None:

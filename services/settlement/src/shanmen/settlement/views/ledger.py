@@ -28,6 +28,11 @@ TRIAL_BALANCE: Final[Sequence[Column]] = (
 )
 
 FACTS: Final[Mapping[PostingKind, str]] = {
+    PostingKind.SUBSCRIPTION: "理财申购",
+    PostingKind.REDEMPTION: "理财赎回",
+    PostingKind.LIQUIDATION: "理财清算",
+    PostingKind.ADJUSTMENT: "调账",
+    PostingKind.CLEARING: "销账",
     PostingKind.DEBIT: "扣款",
     PostingKind.ADMISSION: "核销",
     PostingKind.PAYOUT: "打款",

@@ -1,9 +1,17 @@
 """Reports as sheets, for people."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
+from pydantic import BaseModel
+
+from shanmen.settlement.domain.reports import (
+    PRODUCT_MEASURES,
+    PRODUCT_OF_DAY,
+    PRODUCT_OF_SPOT,
+)
 from shanmen.settlement.domain.statuses import Settlement
+from shanmen.settlement.schemas.products import ProductFigure, ProductReport
 from shanmen.settlement.schemas.reports import (
     DailySummary,
     DistributorStatement,
@@ -12,7 +20,7 @@ from shanmen.settlement.schemas.reports import (
     SpotStatement,
 )
 from shanmen.settlement.views.ledger import fact_name
-from shanmen.settlement.views.sheets import Column, Holds, Sheet, fen_column, time_column
+from shanmen.settlement.views.sheets import Cell, Column, Holds, Sheet, fen_column, time_column
 
 _STATUSES: Final = {
     Settlement.PENDING: "待处理",
@@ -23,6 +31,7 @@ _STATUSES: Final = {
     Settlement.FORFEITED: "无须退款",
 }
 _TOTAL: Final = "合计"
+_OF_SPOT: Final = (Column("景区", width=24), Column("游玩人次", Holds.COUNT, 12))
 _ORDER_AMOUNTS: Final = (
     *(fen_column("扣款"), fen_column("手续费"), fen_column("退款")),
     *(fen_column("退还手续费"), fen_column("净额")),
@@ -147,6 +156,77 @@ def daily_sheets(summary: DailySummary) -> Sequence[Sheet]:
             ],
         ),
     ]
+
+
+def product_sheets(report: ProductReport) -> Sequence[Sheet]:
+    """A product's report: 汇总, 景区, 每日, 理财."""
+    return [
+        _product_summary(report),
+        _breakdown("景区", _OF_SPOT, report.spots, PRODUCT_OF_SPOT),
+        _breakdown("每日", [Column("日期", Holds.DAY, 12)], report.days, PRODUCT_OF_DAY),
+        _wealth(report),
+    ]
+
+
+def _product_summary(report: ProductReport) -> Sheet:
+    """The title stands in the header, and what the report is of above its figures. The profit is
+    the total."""
+    about = (
+        ("产品", report.product_name),
+        ("产品编号", report.product_id),
+        ("期间 (北京时间)", f"{report.first} 至 {report.last}"),
+    )
+    *figures, profit = (_figure_row(figure) for figure in report.figures)
+    return Sheet(
+        "汇总",
+        [
+            *(
+                Column("联票财务报告" if report.kind == "combined" else "产品财务报告", width=22),
+                fen_column("金额"),
+            ),
+            *(Column("金额 (分)", Holds.COUNT, 16), Column("说明", width=60)),
+        ],
+        [*((title, None, None, text) for title, text in about), *figures],
+        profit,
+    )
+
+
+def _figure_row(figure: ProductFigure) -> Sequence[Cell]:
+    kinds = "、".join(fact_name(kind) for kind in figure.source.kinds) or "全部业务"
+    source = f"{'、'.join(figure.source.accounts)}: {kinds}"
+    return (figure.title, figure.amount_fen, figure.amount_fen, source)
+
+
+def _breakdown(
+    title: str, about: Sequence[Column], rows: Sequence[BaseModel], amounts: Iterable[str]
+) -> Sheet:
+    """A row for each: what it is about, then its amounts; all but its name are added up."""
+    columns = [*about, *(fen_column(PRODUCT_MEASURES[name].title) for name in amounts)]
+    cells = [tuple(row.model_dump().values()) for row in rows]
+    sums = (sum(row[number] for row in cells) for number in range(1, len(columns)))
+    return Sheet(title, columns, cells, (_TOTAL, *sums))
+
+
+def _wealth(report: ProductReport) -> Sheet:
+    """The moves of each kind, and each liquidation; those are in the sum of their kind."""
+    return Sheet(
+        "理财",
+        [
+            *(Column("业务", width=14), Column("笔数", Holds.COUNT, 10)),
+            *(fen_column("本金"), fen_column("收益")),
+            *(time_column("清算时间"), Column("业务编号", width=36)),
+        ],
+        [
+            *(
+                (fact_name(of.kind), of.moves, of.principal_fen, of.yield_fen, None, None)
+                for of in report.wealth
+            ),
+            *(
+                ("其中", None, of.principal_fen, of.yield_fen, of.occurred_at, of.posting_key)
+                for of in report.liquidations
+            ),
+        ],
+    )
 
 
 def _summary(figures: Sequence[Figure]) -> Sheet:
