@@ -2,9 +2,9 @@
 
     python deploy/make_env.py [--simulators] > .env
 
-`--simulators` also sets Alipay and text messages up on the simulators: with a platform account, a
-distributor that has agreed to be debited and a spot that is paid; else both stay empty, to be
-filled in.
+`--simulators` also sets both channels and text messages up on the simulators: each channel with a
+platform account, a distributor that has agreed to be debited and a spot that is paid, Huijinbao
+with a wealth product too; else they stay empty, to be filled in.
 """
 
 import argparse
@@ -30,14 +30,28 @@ DISTRIBUTOR_ACCOUNT: Final = "2088000000000002"
 SPOT_ACCOUNT: Final = "2088000000000003"
 AGREEMENT: Final = "20260000000000000001"
 
+HUIJINBAO_MERCHANT: Final = "M100000001"
+HUIJINBAO_KEY_ID: Final = "k1"
+"""Of the merchant's key; the simulator, too, calls its first key so."""
+HUIJINBAO_PLATFORM_ACCOUNT: Final = "6200000000000001"
+HUIJINBAO_DISTRIBUTOR_ACCOUNT: Final = "6200000000000002"
+HUIJINBAO_SPOT_ACCOUNT: Final = "6200000000000003"
+HUIJINBAO_AGREEMENT: Final = "7000000000000001"
+WEALTH_PRODUCT: Final = "HJB-TTL-01"
+DAILY_YIELD_PER_10K: Final = "0.5432"
+"""Yuan a day on 10 000 yuan (万份收益)."""
+
 
 def main() -> None:
     """Read the command line and print the file."""
     parser = argparse.ArgumentParser(description="Print .env with every secret made.")
-    parser.add_argument("--simulators", action="store_true", help="set Alipay up on the simulator")
+    parser.add_argument(
+        "--simulators", action="store_true", help="set the channels up on simulators"
+    )
     values = make_secrets()
     if parser.parse_args().simulators:
-        values |= make_simulated_alipay() | make_simulated_sms(values["SHANMEN_SMS_SECRET"])
+        values |= make_simulated_alipay() | make_simulated_huijinbao()
+        values |= make_simulated_sms(values["SHANMEN_SMS_SECRET"])
     sys.stdout.write(fill_in(EXAMPLE.read_text("utf-8"), values))
 
 
@@ -66,7 +80,7 @@ def make_secrets() -> dict[str, str]:
 
 def make_simulated_alipay() -> dict[str, str]:
     """Both sides of an Alipay that is simulated: our settings, and the simulator's own."""
-    ours, theirs = (rsa.generate_private_key(public_exponent=65537, key_size=2048) for _ in "12")
+    ours, theirs = _make_key(), _make_key()
     settings = {
         "gateway_url": "http://alipay:8000/gateway.do",
         "app_id": APP_ID,
@@ -98,6 +112,52 @@ def make_simulated_alipay() -> dict[str, str]:
     }
 
 
+def make_simulated_huijinbao() -> dict[str, str]:
+    """Both sides of a Huijinbao that is simulated: our settings, and the simulator's own."""
+    ours, theirs = _make_key(), _make_key()
+    settings = {
+        "base_url": "http://huijinbao:8000",
+        "merchant_id": HUIJINBAO_MERCHANT,
+        "key_id": HUIJINBAO_KEY_ID,
+        "private_key": _private_pem(ours),
+        "channel_public_keys": {HUIJINBAO_KEY_ID: _public_pem(theirs)},
+        "platform_cst_no": HUIJINBAO_PLATFORM_ACCOUNT,
+        "notify_url": "http://edge:8080/notify/huijinbao",
+        "wealth_product_code": WEALTH_PRODUCT,
+    }
+    distributor = {"account_no": HUIJINBAO_DISTRIBUTOR_ACCOUNT, "name": "分销商"}
+    seed = {
+        "accounts": [
+            {"account_no": HUIJINBAO_PLATFORM_ACCOUNT, "name": "平台"},
+            {**distributor, "balance_fen": 100_000_00},
+            {"account_no": HUIJINBAO_SPOT_ACCOUNT, "name": "景区"},
+        ],
+        "agreements": [
+            {"agreement_no": HUIJINBAO_AGREEMENT, "account_no": HUIJINBAO_DISTRIBUTOR_ACCOUNT}
+        ],
+        "merchants": [
+            {
+                "merchant_id": HUIJINBAO_MERCHANT,
+                "account_no": HUIJINBAO_PLATFORM_ACCOUNT,
+                "keys": {HUIJINBAO_KEY_ID: _public_pem(ours)},
+                "notify_url": settings["notify_url"],
+            }
+        ],
+        "products": [
+            {
+                "product_code": WEALTH_PRODUCT,
+                "name": "汇金宝天天利",
+                "yield_10k": DAILY_YIELD_PER_10K,
+            }
+        ],
+    }
+    return {
+        "HUIJINBAO": json.dumps(settings),
+        "HUIJINBAO_SIMULATOR_KEY": base64.b64encode(_private_pem(theirs).encode()).decode(),
+        "HUIJINBAO_SIMULATOR_SEED": json.dumps(seed, ensure_ascii=False),
+    }
+
+
 def make_simulated_sms(secret: str) -> dict[str, str]:
     """Text messages go to the simulator, whoever they are for."""
     settings = {"url": "http://sms:8000/sms/send", "secret": secret}
@@ -115,6 +175,10 @@ def fill_in(example: str, values: Mapping[str, str]) -> str:
 
 def _prefix(service: str) -> str:
     return service.upper().replace("-", "_")
+
+
+def _make_key() -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
 def _private_pem(key: rsa.RSAPrivateKey) -> str:

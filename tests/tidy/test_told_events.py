@@ -16,12 +16,7 @@ EVENTS: Final = event_types()
 NAME: Final = re.compile(r"(?P<module>[a-z]+)\.(?P<what>[a-z]+(?:_[a-z]+)+)\.v[1-9]\d*")
 IRREGULAR: Final = ("paid", "stuck")
 
-HEARD_BEFORE_TOLD: Final = {
-    "orders.ticket_activated.v1",
-    "gateway.wealth_subscribe_requested.v1",
-    "gateway.wealth_redeem_requested.v1",
-    "gateway.wealth_liquidate_requested.v1",
-}
+HEARD_BEFORE_TOLD: Final = {"orders.ticket_activated.v1"}
 """Consumers that are ready before their producer is written."""
 
 

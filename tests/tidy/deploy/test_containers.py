@@ -143,7 +143,7 @@ def test_only_the_edge_is_reached_from_outside_and_only_from_this_machine(
     reach_out = ("gateway-adapters", "gateway-adapters-worker", "orders", "orders-worker")
     assert members["outgoing"] == {*reach_out}, "channels, and distributors' webhooks"
     assert {"postgres", "rabbitmq"} <= members["data"]
-    assert members["data"].isdisjoint({"edge", "alipay", "sms"})
+    assert members["data"].isdisjoint({"edge", "alipay", "huijinbao", "sms"})
     assert members["services"].isdisjoint({"postgres", "rabbitmq"})
 
 

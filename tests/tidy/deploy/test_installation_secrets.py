@@ -31,10 +31,10 @@ Container = Mapping[str, Any]
 PLAIN: Final = {"SHANMEN_ADDRESS", "SHANMEN_PORT", "LOG_LEVEL"}
 """What env.example may give a value to."""
 OPTIONAL: Final = re.compile(
-    r"ALIPAY_SIMULATOR_|SHANMEN_SIMULATOR_|SHANMEN_SMS_|SMS$|OPERATIONS_PHONE$"
+    r"(ALIPAY|HUIJINBAO)_SIMULATOR_|SHANMEN_SIMULATOR_|SHANMEN_SMS_|SMS$|OPERATIONS_PHONE$"
 )
 USED: Final = re.compile(r"(?<!\$)\$\{(\w+)(?::([-?])([^}]*))?\}")
-SECRET: Final = re.compile(r"PASSWORD|TOKEN|KEY|SECRET|^ALIPAY|SEED")
+SECRET: Final = re.compile(r"PASSWORD|TOKEN|KEY|SECRET|^ALIPAY|^HUIJINBAO|SEED")
 
 DATABASES: Final = "deploy/postgres/10-databases.sh"
 USERS: Final = "deploy/rabbitmq/start.sh"

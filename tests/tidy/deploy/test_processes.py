@@ -2,7 +2,6 @@
 
 import ast
 import importlib.util
-import json
 import os
 import re
 from collections.abc import Mapping
@@ -18,12 +17,16 @@ from shanmen.common.app import create_app
 from shanmen.common.service import Service
 from shanmen.common.settings import ServiceSettings
 from shanmen.common.worker import UNWELL_AFTER_S, main
+from shanmen.gateway_adapters.settings import GatewaySettings
 from shanmen.platform.services import MODULES, SERVICES
-from shanmen.simulators.alipay import admin
+from shanmen.simulators.alipay import app as alipay
+from shanmen.simulators.huijinbao import app as huijinbao
+from shanmen.simulators.settings import Settings
 from shanmen.simulators.sms import app as sms
 
 Container = Mapping[str, Any]
 
+SIMULATED_CHANNELS: Final = {"alipay": alipay, "huijinbao": huijinbao}
 CONTAINER_OF: Final = {"api": "", "worker": "-worker", "migrate": "-migrations"}
 HEALTH_URL: Final = re.compile(r"'(http://127\.0\.0\.1:(\d+)(/[^']*))'")
 
@@ -57,7 +60,8 @@ def test_every_service_runs_as_api_worker_and_migrations(
 
 def test_there_are_no_other_processes(processes: Mapping[str, Container]) -> None:
     ours = {f"{service.name}{suffix}" for service in SERVICES for suffix in CONTAINER_OF.values()}
-    assert processes.keys() - ours == {"alipay", "alipay-seed", "sms"}
+    simulators = {*SIMULATED_CHANNELS, *(f"{name}-seed" for name in SIMULATED_CHANNELS), "sms"}
+    assert processes.keys() - ours == simulators
 
 
 def test_a_process_word_that_nobody_knows_is_refused(service: Service[Any, Any]) -> None:
@@ -94,13 +98,29 @@ def test_the_environment_is_what_the_service_wants_to_know(
     )
 
 
-def test_clients_find_catalog_where_it_listens(containers: Mapping[str, Container]) -> None:
-    for service in SERVICES:
+@pytest.mark.parametrize("channel", ["alipay", "huijinbao"])
+def test_null_switches_a_channel_off(
+    channel: str, containers: Mapping[str, Container], given_environment: dict[str, str]
+) -> None:
+    told = containers["gateway-adapters"]["environment"]
+    given_environment |= told | {channel.upper(): "null"}
+    settings = GatewaySettings()
+    kept = {"alipay": settings.alipay, "huijinbao": settings.huijinbao}
+    assert [name for name, value in kept.items() if value is None] == [channel]
+
+
+@pytest.mark.parametrize(
+    ("setting", "owner"), [("catalog_url", "catalog"), ("gateway_url", "gateway-adapters")]
+)
+def test_clients_find_a_service_where_it_listens(
+    containers: Mapping[str, Container], setting: str, owner: str
+) -> None:
+    asking = [one for one in SERVICES if setting in one.settings.model_fields]
+    assert asking
+    for service in asking:
         environment = containers[service.name]["environment"]
-        if "catalog_url" in service.settings.model_fields:
-            assert environment["CATALOG_URL"] == (
-                f"http://catalog:{containers['catalog']['environment']['PORT']}"
-            )
+        port = containers[owner]["environment"]["PORT"]
+        assert environment[setting.upper()] == f"http://{owner}:{port}"
 
 
 def test_an_api_is_asked_for_its_health_where_it_tells_it(
@@ -116,8 +136,11 @@ def test_simulators_are_asked_for_their_health_where_they_tell_it(
     containers: Mapping[str, Container],
 ) -> None:
     own_paths = {
-        "alipay": _paths(Starlette(routes=admin.routes())),
         "sms": _paths(sms.create_app(sms.Settings(data_dir=Path("unused"), secret="unused"))),
+        **{
+            name: _paths(channel.create_app(Settings(data_dir=Path("unused"))))
+            for name, channel in SIMULATED_CHANNELS.items()
+        },
     }
     for name, paths in own_paths.items():
         command = containers[name]["command"]
@@ -150,19 +173,6 @@ def test_a_worker_is_well_while_its_heartbeat_is_young(
     os.utime(beat, (long_ago, long_ago))
     with pytest.raises(SystemExit):
         main(service, [word])
-
-
-def test_simulated_alipay_and_the_gateway_believe_each_other(
-    containers: Mapping[str, Container],
-) -> None:
-    alipay = json.loads(containers["gateway-adapters"]["environment"]["ALIPAY"])
-    assert urlsplit(alipay["gateway_url"]).netloc == "alipay:8000"
-    assert urlsplit(alipay["notify_url"]).netloc == "edge:8080"
-    seed = json.loads(containers["alipay-seed"]["environment"]["ALIPAY_SIMULATOR_SEED"])
-    accounts = {account["account_no"] for account in seed["accounts"]}
-    assert alipay["app_id"] in {app["app_id"] for app in seed["apps"]}
-    assert alipay["platform_user_id"] in accounts
-    assert {agreement["account_no"] for agreement in seed["agreements"]} <= accounts
 
 
 def test_the_database_has_room_for_every_pool(
