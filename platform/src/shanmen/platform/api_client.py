@@ -33,7 +33,7 @@ class ApiClient:
     """
 
     def __init__(self, client: httpx.AsyncClient, base_url: str, token: str) -> None:
-        self._client = client
+        self.client = client
         self._base_url = base_url
         self._headers = {"Authorization": f"Bearer {token}"}
 
@@ -69,4 +69,4 @@ class ApiClient:
         return answer.json()
 
     async def _send(self, verb: str, path: str, **more: Any) -> httpx.Response:
-        return await self._client.request(verb, f"{self._base_url}{path}", timeout=40, **more)
+        return await self.client.request(verb, f"{self._base_url}{path}", timeout=40, **more)

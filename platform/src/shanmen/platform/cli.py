@@ -133,11 +133,10 @@ def show_clock() -> None:
 def advance(
     duration: Annotated[str, typer.Argument(help="how far: 90s, 15m, 36h, 3d")],
 ) -> None:
-    """Move this installation's time forward; there is no way back."""
-    from shanmen.platform.localclock import advance_clock, read_duration  # noqa: PLC0415
-    from shanmen.platform.servers.state import StateDir  # noqa: PLC0415
+    """Move this installation's time forward, channels included; there is no way back."""
+    from shanmen.platform.running import move_time  # noqa: PLC0415
 
-    _show_clock(advance_clock(StateDir.of_checkout(), read_duration(duration)))
+    _show_clock(asyncio.run(move_time(duration)))
 
 
 def _show_clock(ahead: timedelta) -> None:

@@ -47,6 +47,8 @@ ALIPAY_PLATFORM_ACCOUNT: Final = "2088000000000001"
 HUIJINBAO_MERCHANT: Final = "M100000001"
 HUIJINBAO_PLATFORM_ACCOUNT: Final = "6200000000000001"
 HUIJINBAO_KEY_ID: Final = "k1"
+HUIJINBAO_WEALTH_PRODUCT: Final = "HJB-TTL-01"
+"""The wealth product (理财产品) that this installation puts combined tickets' money into."""
 OPERATIONS_PHONE: Final = "13800000000"
 TICKET_KEY_ID: Final = "k1"
 
@@ -56,6 +58,11 @@ LOCAL_POLICY: Final[Mapping[str, Any]] = {
     "absent_grace_s": 3.0,
     "attempt_lease_s": 9.0,
     "operate_poll_s": 0.2,
+}
+LOCAL_SETTLEMENT: Final[Mapping[str, Any]] = {
+    # Whoever moves the clock past a product's end wants to see it liquidated at once.
+    "liquidate_every_s": 1.0,
+    "accruals_every_s": 5.0,
 }
 
 
@@ -71,8 +78,8 @@ class ChannelKeys:
 class Installation:
     """Where everything of one installation is.
 
-    `mode` (`single` or `up`) keeps the two modes of one checkout apart: each has its own databases
-    and its own simulated world. `amqp_url` is empty in the single-process mode.
+    `mode` (`single`, `up` or `demo`) keeps the modes of one checkout apart: each has databases and
+    a simulated world of its own. `amqp_url` is empty in the single-process mode.
     """
 
     mode: str
@@ -95,9 +102,14 @@ class Installation:
         return self.postgres.url(name, role=name, password=self.state.secret(f"db-{owner}"))
 
     async def prepare_databases(self) -> None:
-        """Make each owner's role and database, closed to every other role."""
+        """Make each owner's role and database, closed to every other role.
+
+        An installation of a throwaway state begins with nothing.
+        """
         for owner in (*(service.name for service in SERVICES), EVENTS):
             name = self.database_name(owner)
+            if self.state.throwaway:
+                await self.postgres.drop_database(name)
             await self.postgres.ensure_role(name, self.state.secret(f"db-{owner}"))
             await self.postgres.ensure_database(name, owner=name)
 
@@ -135,6 +147,7 @@ class Installation:
         values["service_token"] = self.service_token(service)
         own: dict[str, Callable[[], dict[str, Any]]] = {
             "orders": self._orders_values,
+            "settlement": self._settlement_values,
             "verification": self._verification_values,
             "gateway-adapters": lambda: self._gateway_values(keys),
         }
@@ -184,6 +197,9 @@ class Installation:
             "webhook_allow_high_ports": True,
         }
 
+    def _settlement_values(self) -> dict[str, Any]:
+        return {"gateway_url": self.url("gateway-adapters"), **LOCAL_SETTLEMENT}
+
     def _verification_values(self) -> dict[str, Any]:
         public = Ed25519PrivateKey.from_private_bytes(self._ticket_seed()).public_key()
         encoded = base64.b64encode(public.public_bytes_raw()).decode()
@@ -208,6 +224,7 @@ class Installation:
             "private_key": self._private_key("huijinbao-merchant-key"),
             "channel_public_keys": dict(keys.huijinbao),
             "platform_cst_no": HUIJINBAO_PLATFORM_ACCOUNT,
+            "wealth_product_code": HUIJINBAO_WEALTH_PRODUCT,
             "notify_url": f"{self.url('edge')}/notify/huijinbao",
             "connect_timeout_s": 2,
             "read_timeout_s": 5,

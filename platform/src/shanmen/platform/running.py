@@ -1,11 +1,16 @@
 """Which installation of this checkout runs now, for the commands that look at it from outside."""
 
+from datetime import timedelta
 from typing import Final
 
+import httpx
+
 from shanmen.platform.installation import Installation, ports_from_environment
+from shanmen.platform.localclock import CHANNELS, advance_clock, move_world, read_duration
 from shanmen.platform.separate import MODE as UP
 from shanmen.platform.separate import SeparateProcesses
 from shanmen.platform.servers.errors import ServerError
+from shanmen.platform.servers.ports import LOOPBACK
 from shanmen.platform.servers.postgres import EmbeddedPostgres
 from shanmen.platform.servers.postgres_access import PostgresAccess, postgres_from_environment
 from shanmen.platform.servers.state import StateDir
@@ -32,6 +37,20 @@ def running_installation(mode: str | None = None) -> Installation:
         if mode == UP:
             raise NothingRuns
     return _single_installation()
+
+
+async def move_time(duration: str) -> timedelta:
+    """Move the time forward by a duration like `36h`; returns by how much it is ahead now.
+
+    Channels that do not run take the time over when they start. Raises ClockRefusal.
+    """
+    by, state, ports = read_duration(duration), StateDir.of_checkout(), ports_from_environment()
+    urls = {name: f"http://{LOOPBACK}:{ports[name]}" for name in CHANNELS}
+    async with httpx.AsyncClient(trust_env=False, timeout=10) as client:
+        try:
+            return await move_world(state, urls, client, by)
+        except httpx.TransportError:
+            return advance_clock(state, by)
 
 
 def _single_installation() -> Installation:

@@ -13,15 +13,19 @@ from shanmen.platform.installation import (
     HUIJINBAO_KEY_ID,
     HUIJINBAO_MERCHANT,
     HUIJINBAO_PLATFORM_ACCOUNT,
+    HUIJINBAO_WEALTH_PRODUCT,
     PORT_VARIABLES,
     ChannelKeys,
     Installation,
 )
+from shanmen.platform.localclock import keep_time
 from shanmen.platform.servers.errors import ServerFailed
 from shanmen.platform.servers.ports import require_free_port
 from shanmen.platform.servers.process import ManagedProcess
 
 SIMULATORS: Final = ("alipay", "huijinbao", "sms")
+YIELD_10K: Final = "0.6150"
+"""万份收益: what 10 000 yuan earn a day, in yuan: about 2.2 % a year."""
 _READY_TIMEOUT_S: Final = 20.0
 
 
@@ -46,6 +50,8 @@ class SimulatedWorld:
                 self._launch(name, process)
         for name in self._processes:
             await self._until_ready(name)
+        urls = {name: self._installation.url(name) for name in SIMULATORS}
+        await keep_time(self._installation.state, urls, self._client)
         await self._introduce_to_alipay()
         await self._introduce_to_huijinbao()
         alipay = await self._client.get(self._admin("alipay", "public-key"))
@@ -111,7 +117,14 @@ class SimulatedWorld:
             "keys": {HUIJINBAO_KEY_ID: self._installation.huijinbao_merchant_public_key()},
             "notify_url": f"{self._installation.url('edge')}/notify/huijinbao",
         }
-        await self._post("huijinbao", {"accounts": account, "merchants": merchant})
+        product = {
+            "product_code": HUIJINBAO_WEALTH_PRODUCT,
+            "name": "汇金宝天天利",
+            "yield_10k": YIELD_10K,
+        }
+        await self._post(
+            "huijinbao", {"accounts": account, "merchants": merchant, "products": product}
+        )
 
     async def _post(self, simulator: str, bodies: Mapping[str, Mapping[str, object]]) -> None:
         for path, body in bodies.items():

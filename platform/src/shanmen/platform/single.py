@@ -25,7 +25,7 @@ from shanmen.platform.installation import (
 )
 from shanmen.platform.localclock import shift_file
 from shanmen.platform.sample import Sample, ensure_sample
-from shanmen.platform.servers.ports import LOOPBACK, require_free_port
+from shanmen.platform.servers.ports import LOOPBACK, free_port, require_free_port
 from shanmen.platform.servers.postgres import EmbeddedPostgres
 from shanmen.platform.servers.postgres_access import PostgresAccess, postgres_from_environment
 from shanmen.platform.servers.state import StateDir
@@ -34,6 +34,8 @@ from shanmen.platform.simulated import SimulatedWorld
 
 MODE = "single"
 DRAIN_S = 10
+PARTS = ("catalog", "gateway-adapters", "edge")
+"""What listens: users reach everything at the edge, services the internal paths of these two."""
 
 
 @dataclass(frozen=True)
@@ -50,20 +52,23 @@ class Platform:
 
 
 @asynccontextmanager
-async def single_process(stop: asyncio.Event) -> AsyncIterator[Platform]:
+async def single_process(
+    stop: asyncio.Event, *, mode: str = MODE, state: StateDir | None = None
+) -> AsyncIterator[Platform]:
     """Run everything in this process around a block; `stop` is set if a part of it fails.
 
-    Raises ServerError for a port that is taken or a server that does not come up.
+    `state` is the checkout's unless one is given; a throwaway one begins with nothing. Raises
+    ServerError for a port that is taken or a server that does not come up.
     """
     configure_logging("WARNING")
     start_telemetry("shanmen")
     async with AsyncExitStack() as stack:
-        state = StateDir.of_checkout()
+        state = state or StateDir.of_checkout()
         ports = ports_from_environment()
-        for part in ("edge", "catalog"):
+        for part in PARTS:
             require_free_port(ports[part], PORT_VARIABLES[part])
-        postgres = await _postgres(stack, state)
-        installation = Installation(MODE, state, postgres, ports)
+        postgres = await _postgres(stack, state, mode)
+        installation = Installation(mode, state, postgres, ports)
         await installation.prepare_databases()
         await asyncio.to_thread(installation.migrate)
         client = await stack.enter_async_context(httpx.AsyncClient(trust_env=False, timeout=10))
@@ -75,11 +80,12 @@ async def single_process(stop: asyncio.Event) -> AsyncIterator[Platform]:
         yield Platform(installation, sample)
 
 
-async def _postgres(stack: AsyncExitStack, state: StateDir) -> PostgresAccess:
+async def _postgres(stack: AsyncExitStack, state: StateDir, mode: str) -> PostgresAccess:
     given = postgres_from_environment()
     if given is not None:
         return given
-    server = EmbeddedPostgres(state, name=f"postgres-{MODE}")
+    port = free_port() if state.throwaway else None
+    server = EmbeddedPostgres(state, name=f"postgres-{mode}", port=port)
     await asyncio.to_thread(server.start)
     stack.push_async_callback(asyncio.to_thread, server.stop)
     return server
@@ -122,14 +128,14 @@ async def _run(
     async with asyncio.TaskGroup() as group:
         for item in running:
             group.create_task(run_background(item, stop, worker=True))
-        # Services reach catalog's internal paths at its own port, users everything at the edge.
-        for app, part in ((apps["catalog"], "catalog"), (Edge(apps), "edge")):
-            port = installation.ports[part]
+        edge = Edge(apps)
+        for part in PARTS:
+            app, port = apps.get(part, edge), installation.ports[part]
             group.create_task(serve_http(app, LOOPBACK, port, stop, drain_s=DRAIN_S))
 
 
 async def _until_listening(installation: Installation, work: "asyncio.Task[None]") -> None:
-    for part in ("catalog", "edge"):
+    for part in PARTS:
         while not work.done():
             try:
                 _, writer = await asyncio.open_connection(LOOPBACK, installation.ports[part])

@@ -17,11 +17,29 @@ from shanmen.platform.checks.view import (
     statements,
 )
 
-_SIGNS: Final[Mapping[str, int]] = {"debit": 1, "payout": -1, "refund": -1}
+_SIGNS: Final[Mapping[str, int]] = {
+    "debit": 1,
+    "payout": -1,
+    "refund": -1,
+    "subscribe": -1,
+    "redeem": 1,
+    "liquidate": 1,
+}
 """Which way each kind of operation moves the platform's balance."""
+_WEALTH: Final = frozenset({"subscribe", "redeem", "liquidate"})
+"""Kinds of operation with a wealth product's account on the other side."""
+_FUND: Final = "FUND-"
+"""What the number of such an account begins with."""
 _WORDS: Final[Mapping[str, Mapping[str, str]]] = {
     "alipay": {"debit": "trade", "payout": "transfer", "refund": "refund"},
-    "huijinbao": {"debit": "pay", "payout": "transfer", "refund": "refund"},
+    "huijinbao": {
+        "debit": "pay",
+        "payout": "transfer",
+        "refund": "refund",
+        "subscribe": "subscribe",
+        "redeem": "redeem",
+        "liquidate": "liquidate",
+    },
 }
 """Each channel's own words for them."""
 _PLATFORM: Final = "platform"
@@ -31,7 +49,9 @@ def _both(channel: str) -> Mapping[str, Source]:
     """Our operations with a channel, and what moved there, by number."""
     ours = keyed(
         "gateway-adapters",
-        "SELECT operation_id AS key, kind, status, account_id, amount_fen"
+        # What comes out of a wealth product is told by the answer.
+        "SELECT operation_id AS key, kind, status, account_id,"
+        " coalesce(principal_fen + yield_fen, amount_fen) AS amount_fen"
         " FROM operations WHERE channel = $1",
         [channel],
     )
@@ -55,14 +75,22 @@ def _compare_operation(
     word = _WORDS[channel][ours["kind"]]
     due_fen = _SIGNS[ours["kind"]] * ours["amount_fen"]
     # Undecided, either may be so; what is certain must be so there as well.
-    right = {"succeeded": {due_fen}, "failed": {0}}.get(ours["status"], {0, due_fen})
+    right = {"succeeded": {due_fen}, "failed": {0}}.get(ours["status"])
+    if right is None:
+        # What a liquidation brings in is told by its answer.
+        right = {0, due_fen if ours["kind"] != "liquidate" else max(net_fen, 0)}
     if net_fen not in right:
         yield f"{ours['kind']} {ours['status']} of {due_fen} fen, {channel} moved {net_fen}"
     if theirs is None or not net_fen:
         return
     if theirs["moves"] != 1 or theirs["kinds"] != word:
         yield f"{ours['kind']}: {channel} has {theirs['moves']} of {theirs['kinds']}"
-    if theirs["counterparties"] != 1 or theirs["counterparty_no"] != account_no:
+    is_right = (
+        theirs["counterparty_no"].startswith(_FUND)
+        if ours["kind"] in _WEALTH
+        else theirs["counterparty_no"] == account_no
+    )
+    if theirs["counterparties"] != 1 or not is_right:
         yield f"{ours['kind']}: another account than {ours['account_id']}"
 
 
@@ -85,6 +113,40 @@ async def _balances_agree(view: View, tally: Tally) -> None:
 async def _balances_agree_at(channel: str, view: View, tally: Tally) -> None:
     """Every account's balance there is what we have asked for, but for what is undecided."""
     account_nos = await _account_ids(view)
+    expected, undecided_fen = await _expected(channel, view, account_nos)
+    query = "SELECT coalesce(sum(debit_fen - credit_fen), 0) FROM entries WHERE account = $1"
+    ledger_fen = await view.value(Query("settlement", query, [f"cash:{channel}"]))
+    names = {number: account_id for account_id, number in account_nos.items()}
+    names[PLATFORM_ACCOUNTS[channel]] = _PLATFORM
+    in_funds_fen = 0
+    async for row in view.rows(statements(channel)):
+        tally.checked += 1
+        number, balance_fen = row["account_no"], row["balance_fen"]
+        name = names.get(number, "a stranger")
+        if balance_fen != row["journal_fen"]:
+            tally.offend(name, f"balance {balance_fen}, journal {row['journal_fen']} fen")
+        if name == _PLATFORM:
+            if balance_fen - undecided_fen != ledger_fen:
+                tally.offend(
+                    f"cash:{channel}",
+                    f"ledger {ledger_fen}, {channel} {balance_fen}, undecided {undecided_fen} fen",
+                )
+        elif number.startswith(_FUND):
+            in_funds_fen += row["traded_fen"]
+        elif row["traded_fen"] != expected[number]:
+            tally.offend(
+                name, f"we moved {expected[number]} fen, {channel} {row['traded_fen']} fen"
+            )
+    if in_funds_fen != expected[_FUND]:
+        facts = f"we moved {expected[_FUND]} fen, {channel} {in_funds_fen} fen"
+        tally.offend("wealth products", facts)
+
+
+async def _expected(
+    channel: str, view: View, account_nos: Mapping[str, str]
+) -> tuple[Mapping[str, int], int]:
+    """What each account there should have moved by our operations, all wealth products' together
+    as `_FUND`; and what the undecided ones moved of the platform's."""
     expected: defaultdict[str, int] = defaultdict(int)
     undecided_fen = 0
     async for _, rows in together(view, _both(channel)):
@@ -96,28 +158,9 @@ async def _balances_agree_at(channel: str, view: View, tally: Tally) -> None:
             moved_fen = theirs["net_fen"] if theirs else 0
             undecided_fen += moved_fen
         if ours["status"] != "failed":
-            expected[account_nos.get(ours["account_id"], "")] -= moved_fen
-    query = "SELECT coalesce(sum(debit_fen - credit_fen), 0) FROM entries WHERE account = $1"
-    ledger_fen = await view.value(Query("settlement", query, [f"cash:{channel}"]))
-    names = {number: account_id for account_id, number in account_nos.items()}
-    async for row in view.rows(statements(channel)):
-        tally.checked += 1
-        number, balance_fen = row["account_no"], row["balance_fen"]
-        name = (
-            _PLATFORM if number == PLATFORM_ACCOUNTS[channel] else names.get(number, "a stranger")
-        )
-        if balance_fen != row["journal_fen"]:
-            tally.offend(name, f"balance {balance_fen}, journal {row['journal_fen']} fen")
-        if name == _PLATFORM:
-            if balance_fen - undecided_fen != ledger_fen:
-                tally.offend(
-                    f"cash:{channel}",
-                    f"ledger {ledger_fen}, {channel} {balance_fen}, undecided {undecided_fen} fen",
-                )
-        elif row["traded_fen"] != expected[number]:
-            tally.offend(
-                name, f"we moved {expected[number]} fen, {channel} {row['traded_fen']} fen"
-            )
+            number = _FUND if ours["kind"] in _WEALTH else account_nos.get(ours["account_id"], "")
+            expected[number] -= moved_fen
+    return expected, undecided_fen
 
 
 async def _no_balance_below_zero(view: View, tally: Tally) -> None:

@@ -12,7 +12,9 @@ from shanmen.platform.checks import (
     events,
     ledger,
     orders,
+    products,
     stock,
+    wealth,
     work,
 )
 from shanmen.platform.checks.findings import Report
@@ -32,6 +34,8 @@ def _place(invariant: Invariant) -> tuple[int, int]:
 _ALL: Final = (
     *ledger.INVARIANTS,
     *channel.INVARIANTS,
+    *wealth.INVARIANTS,
+    *products.INVARIANTS,
     *debits.INVARIANTS,
     *orders.INVARIANTS,
     *work.INVARIANTS,

@@ -87,6 +87,7 @@ def _told_once(episodes: str, owner: str, templates: Sequence[str]) -> Probe:
     )
 
 
+_PLATFORM_SHORT: Final = ("payout_short", "refund_short", "subscribe_short")
 _OPEN_TWICE: Final = """
 SELECT {account} AS account, count(*) AS shortages FROM shortages WHERE ended_at IS NULL
 GROUP BY {account} HAVING count(*) > 1
@@ -139,7 +140,7 @@ INVARIANTS: Final[Sequence[Invariant]] = (
         "Each shortage is told once",
         [
             _told_once("shortage_id", "orders", ["payment_short"]),
-            _told_once("'sms_' || shortage_id", "settlement", ["payout_short", "refund_short"]),
+            _told_once("'sms_' || shortage_id", "settlement", _PLATFORM_SHORT),
             none_of("orders", "shortages", _OPEN_TWICE.format(account="account_id")),
             none_of("settlement", "shortages", _OPEN_TWICE.format(account="channel")),
         ],

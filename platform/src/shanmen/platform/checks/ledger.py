@@ -120,6 +120,7 @@ _FORGOTTEN: Final = f"""
 SELECT min(entitlement_id) AS first, spot_id, account_id, count(*) AS visits,
     sum(settle_fen - settlement_fee_fen) AS unpaid_fen
 FROM entitlements WHERE used_at IS NOT NULL AND status <> 'settled' AND payout_id IS NULL
+    AND held_for IS NULL
 GROUP BY spot_id, account_id HAVING sum(settle_fen - settlement_fee_fen) >= {_LEAST_FEN}
 """
 IS_GIVEN_BACK: Final = """(r.status = 'refunded' OR EXISTS
@@ -178,7 +179,8 @@ WHERE coalesce(ledger_fen, 0) <> coalesce(unpaid_fen, 0)
 _MARGIN: Final = """
 SELECT 'margin' AS account, ledger_fen, facts_fen FROM
     (SELECT coalesce(sum(credit_fen - debit_fen), 0) AS ledger_fen
-     FROM entries WHERE account = 'margin') AS ledger,
+     FROM entries JOIN postings USING (posting_id)
+     WHERE account = 'margin' AND kind <> 'clearing') AS ledger,
     (SELECT coalesce(sum(CASE WHEN used_at IS NOT NULL THEN part_fen - settle_fen
         WHEN status = 'forfeited' THEN part_fen ELSE 0 END), 0) AS facts_fen
      FROM entitlements) AS facts
@@ -188,7 +190,8 @@ WHERE ledger_fen <> facts_fen
 _FEES: Final = f"""
 SELECT 'fees' AS account, ledger_fen, facts_fen FROM
     (SELECT coalesce(sum(credit_fen - debit_fen), 0) AS ledger_fen
-     FROM entries WHERE account = 'fees') AS ledger,
+     FROM entries JOIN postings USING (posting_id)
+     WHERE account = 'fees' AND kind <> 'clearing') AS ledger,
     (SELECT (SELECT coalesce(sum(fee_fen), 0) FROM debits)
         + (SELECT coalesce(sum(settlement_fee_fen), 0) FROM entitlements WHERE used_at IS NOT NULL)
         - (SELECT coalesce(sum(r.fee_fen), 0) FROM refunds r WHERE {IS_GIVEN_BACK}) AS facts_fen

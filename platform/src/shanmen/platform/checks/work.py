@@ -15,7 +15,8 @@ _PARKED: Final = keyed(
 _ITEMS: Final = keyed(
     "settlement",
     "SELECT operation_id AS key, string_agg(kind, ', ') AS kinds, count(*) AS items"
-    " FROM work_items WHERE status = 'open' AND kind NOT IN ('payout_refused', 'refund_refused')"
+    " FROM work_items WHERE status = 'open' AND kind NOT LIKE '%refused'"
+    " AND family <> 'break'"
     " GROUP BY operation_id",
 )
 
@@ -73,7 +74,7 @@ WHERE NOT EXISTS (SELECT FROM postings
 """
 _LAPSED_UNENDED: Final = """
 SELECT e.entitlement_id, e.order_no, e.status, e.lapsed_at FROM entitlements e
-WHERE lapsed_at IS NOT NULL AND status IN ('pending', 'refund_failed')
+WHERE lapsed_at IS NOT NULL AND held_for IS NULL AND status IN ('pending', 'refund_failed')
     AND NOT EXISTS (SELECT FROM refunds r WHERE r.entitlement_id = e.entitlement_id AND live)
 """
 

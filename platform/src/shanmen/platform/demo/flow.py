@@ -40,6 +40,7 @@ class Cast:
     gate: ApiClient
     distributor: ApiClient
     spot_id: str
+    distributor_id: str
     distributor_account: str
     spot_account: str
     clock: Clock
@@ -65,48 +66,90 @@ async def onboard(
     narrator.chapter("1", "入驻", "A spot and a distributor join the platform")
     base_url = installation.url("edge")
     operator = ApiClient(client, base_url, sample.operator_token)
-    serial = f"{secrets.randbelow(10**10):010d}"
-    payer = Trader(
+    host = await join_spot(installation, operator, narrator, name="示范景区", channel=paid_by)
+    payer = distributor_account(pays_by)
+    distributor = await operator.post(
+        "/v1/distributors", {"name": payer.name, "transaction_fee_bps": 30}
+    )
+    distributor_id = distributor["distributor_id"]
+    narrator.call("operator", "POST /v1/distributors", distributor_id)
+    await use_account(
+        *(installation, operator, narrator), party_id=distributor_id, role="pay", trader=payer
+    )
+    return Cast(
+        operator=operator,
+        spot=host.spot,
+        gate=host.gate,
+        distributor=ApiClient(
+            client, base_url, await mint(operator, "distributor", distributor_id, "demo")
+        ),
+        spot_id=host.spot_id,
+        distributor_id=distributor_id,
+        distributor_account=payer.account_no,
+        spot_account=host.account_no,
+        clock=installation.clock(),
+    )
+
+
+@dataclass(frozen=True)
+class Host:
+    """A spot that has joined: its people, its gate, and the account where it is paid."""
+
+    spot: ApiClient
+    gate: ApiClient
+    spot_id: str
+    name: str
+    channel: str
+    account_no: str
+
+
+async def join_spot(
+    installation: Installation, operator: ApiClient, narrator: Narrator, *, name: str, channel: str
+) -> Host:
+    """A spot joins, to be paid through a channel; its people and its gate get their tokens."""
+    base_url, client = installation.url("edge"), operator.client
+    payee = Trader(f"208820{_serial()}", name, channel=channel)
+    spot = await operator.post("/v1/spots", {"name": name, "settlement_fee_bps": 60})
+    spot_id = spot["spot_id"]
+    narrator.call("operator", "POST /v1/spots", spot_id)
+    await use_account(
+        *(installation, operator, narrator), party_id=spot_id, role="receive", trader=payee
+    )
+    people = ApiClient(client, base_url, await mint(operator, "spot", spot_id, "demo spot"))
+    gate = ApiClient(client, base_url, await mint(people, "device", spot_id, "demo gate"))
+    return Host(people, gate, spot_id, name, channel, payee.account_no)
+
+
+def distributor_account(channel: str) -> Trader:
+    """A well-filled account of the demo's distributor, under a withholding agreement."""
+    serial = _serial()
+    return Trader(
         f"208810{serial}",
         "示范旅行社",
         agreement_no=f"2026{serial}",
         opening_fen=10_000_000,
-        channel=pays_by,
+        channel=channel,
     )
-    payee = Trader(f"208820{serial}", "示范景区", channel=paid_by)
-    for trader in (payer, payee):
-        await open_account(client, installation, trader)
-    spot = await operator.post("/v1/spots", {"name": payee.name, "settlement_fee_bps": 60})
-    distributor = await operator.post(
-        "/v1/distributors", {"name": payer.name, "transaction_fee_bps": 30}
-    )
-    narrator.call("operator", "POST /v1/spots", spot["spot_id"])
-    narrator.call("operator", "POST /v1/distributors", distributor["distributor_id"])
-    for party_id, role, trader in (
-        (spot["spot_id"], "receive", payee),
-        (distributor["distributor_id"], "pay", payer),
-    ):
-        account = await operator.post("/v1/accounts", account_body(party_id, role, trader))
-        narrator.call("operator", "POST /v1/accounts", f"{role} {account['account_no_masked']}")
-    spot_client = ApiClient(
-        client, base_url, await mint(operator, "spot", spot["spot_id"], "demo spot")
-    )
-    return Cast(
-        operator=operator,
-        spot=spot_client,
-        gate=ApiClient(
-            client, base_url, await mint(spot_client, "device", spot["spot_id"], "demo gate")
-        ),
-        distributor=ApiClient(
-            client,
-            base_url,
-            await mint(operator, "distributor", distributor["distributor_id"], "demo"),
-        ),
-        spot_id=spot["spot_id"],
-        distributor_account=payer.account_no,
-        spot_account=payee.account_no,
-        clock=installation.clock(),
-    )
+
+
+async def use_account(
+    installation: Installation,
+    operator: ApiClient,
+    narrator: Narrator,
+    *,
+    party_id: str,
+    role: str,
+    trader: Trader,
+) -> None:
+    """Open an account at its channel, and make it a party's default for a role."""
+    await open_account(operator.client, installation, trader)
+    account = await operator.post("/v1/accounts", account_body(party_id, role, trader))
+    masked = account["account_no_masked"]
+    narrator.call("operator", "POST /v1/accounts", f"{role}, {trader.channel} {masked}")
+
+
+def _serial() -> str:
+    return f"{secrets.randbelow(10**10):010d}"
 
 
 async def publish(cast: Cast, narrator: Narrator) -> str:

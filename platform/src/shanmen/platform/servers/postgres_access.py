@@ -67,6 +67,11 @@ class PostgresAccess:
             if owner is not None:
                 await connection.execute(f"ALTER DATABASE {database} OWNER TO {_checked(owner)}")
 
+    async def drop_database(self, name: str) -> None:
+        """Remove a database with all that is in it, if it is there."""
+        async with self._administrator() as connection:
+            await connection.execute(f"DROP DATABASE IF EXISTS {_checked(name)} WITH (FORCE)")
+
     @asynccontextmanager
     async def _administrator(self) -> AsyncIterator[asyncpg.Connection]:
         database = self._address.database or "postgres"
