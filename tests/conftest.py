@@ -95,12 +95,8 @@ class Scene:
         return ApiClient(self.client, self.stack.installation.url("edge"), token)
 
 
-def _environment(
-    state: StateDir,
-    postgres: EmbeddedPostgres,
-    rabbitmq: EmbeddedRabbitMQ | None,
-    free_port: Callable[[], int],
-) -> dict[str, str]:
+def command_environment(free_port: Callable[[], int]) -> dict[str, str]:
+    """What a `shanmen` command needs, with ports that nobody else has."""
     ports: dict[str, int] = {}
     for name in PORT_VARIABLES:
         while (port := free_port()) in ports.values():
@@ -109,6 +105,39 @@ def _environment(
     return {
         **{name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ},
         **{PORT_VARIABLES[name]: str(port) for name, port in ports.items()},
+    }
+
+
+@pytest.fixture
+def run_command(
+    postgres_server: EmbeddedPostgres, free_port: Callable[[], int]
+) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run a `shanmen` command that has a world of its own, on the test's PostgreSQL."""
+
+    def run(*command: str, within_s: float) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [SHANMEN, *command],
+            env={
+                **command_environment(free_port),
+                "DATABASE_URL": postgres_server.dsn("postgres"),
+            },
+            capture_output=True,
+            text=True,
+            timeout=within_s,
+            check=False,
+        )
+
+    return run
+
+
+def _environment(
+    state: StateDir,
+    postgres: EmbeddedPostgres,
+    rabbitmq: EmbeddedRabbitMQ | None,
+    free_port: Callable[[], int],
+) -> dict[str, str]:
+    return {
+        **command_environment(free_port),
         "SHANMEN_STATE": str(state.path),
         "DATABASE_URL": postgres.dsn("postgres"),
         "SHANMEN_OVERRIDES": json.dumps(QUICK),
