@@ -1,5 +1,6 @@
 """A small installation that has lived, and is at rest: its books can be looked at and spoiled."""
 
+import json
 import os
 import subprocess
 import time
@@ -12,8 +13,6 @@ import asyncpg
 import httpx
 import pytest
 
-from shanmen.platform.checks.quiet import wait_until_quiet
-from shanmen.platform.demo import flow
 from shanmen.platform.installation import EVENTS, PORT_VARIABLES, Installation
 from shanmen.platform.sample import Sample
 from shanmen.platform.servers.postgres import EmbeddedPostgres
@@ -21,10 +20,16 @@ from shanmen.platform.servers.state import StateDir
 from shanmen.platform.servers.throwaway import throwaway_state
 from shanmen.platform.services import SERVICES
 from shanmen.platform.simulated import SimulatedWorld
-from shanmen.platform.testing.lives import PLATFORM, TRANSFER, Life, live, shown
+from shanmen.platform.testing.damages.story import live_through_everything
 
 SHANMEN = Path(os.environ.get("VIRTUAL_ENV", ".venv")) / "bin" / "shanmen"
 START_WITHIN_S = 60.0
+QUICK = {
+    # What takes a while at a real channel, or may wait, takes fractions of a second here.
+    "gateway-adapters": {"query_delays_s": [0.2, 0.4, 0.8, 1.6, 3.2]},
+    "verification": {"expiry_sweep_s": 0.2},
+    "settlement": {"liquidate_every_s": 0.2, "pay_waiting_s": 0.5},
+}
 OWNERS = (*(service.name for service in SERVICES), EVENTS)
 
 
@@ -84,7 +89,7 @@ class Books:
 async def books(
     postgres_server: EmbeddedPostgres, free_port: Callable[[], int]
 ) -> AsyncIterator[Books]:
-    """What is left when a platform has sold, admitted, paid out and cancelled, and has stopped."""
+    """What is left when a platform has lived through everything, and has stopped."""
     with throwaway_state() as state:
         ports: dict[str, int] = {}
         for name in PORT_VARIABLES:
@@ -119,41 +124,11 @@ async def _run(installation: Installation) -> None:
     try:
         _await_line(log, "Ctrl-C stops everything", process)
         sample = Sample(**state.read_json(f"sample-{installation.mode}"))
-        await live(installation, sample, _story)
+        await live_through_everything(installation, sample)
     finally:
         process.terminate()
         assert process.wait(30) == 0, log.read_text()
     log.unlink()  # it shows the sample's tokens, as `make run` does
-
-
-async def _story(life: Life) -> None:
-    """Visited, cancelled, unused, refunded; and both ends short of money, each with an order."""
-    visited = await life.buy(life.product_id, 2)
-    for ticket in visited["tickets"]:
-        await life.admit_soon(ticket)
-    await life.until(visited, "not settled", lambda o: shown(o) == ["settled", "settled"])
-    cancelled = await life.cast.distributor.post(
-        "/v1/orders", flow.order_body(life.cast, life.product_id, 3)
-    )
-    await life.cast.distributor.post(f"/v1/orders/{cancelled['order_no']}/cancel")
-    await life.buy(life.product_id)
-    refundable = {"refund_rule": {"before_visit": True, "on_expiry": True}}
-    refunded = await life.buy(await life.publish(**refundable))
-    await life.cast.distributor.post(
-        f"/v1/orders/{refunded['order_no']}/refund",
-        {"ticket_nos": [refunded["tickets"][0]["ticket_no"]]},
-    )
-    await life.until(refunded, "not refunded", lambda o: shown(o) == ["refunded"])
-    fault = await life.order_fault("insufficient_funds", TRANSFER, PLATFORM)
-    unpaid = await life.buy(life.product_id)
-    await life.admit_soon(unpaid["tickets"][0])
-    await life.until_item("payout_short", spot_id=life.cast.spot_id)
-    await life.call_off(fault)
-    await life.alipay("PUT", f"accounts/{life.payer}/balance", {"balance_fen": 100})
-    short = await life.buy(life.product_id)
-    await life.until_item("debit_short", order_no=short["order_no"])
-    left = await wait_until_quiet(life.installation, within_s=START_WITHIN_S)
-    assert not left, left
 
 
 def _environment(state: StateDir, installation: Installation) -> dict[str, str]:
@@ -163,6 +138,7 @@ def _environment(state: StateDir, installation: Installation) -> dict[str, str]:
         **kept,
         **ports,
         "SHANMEN_STATE": str(state.path),
+        "SHANMEN_OVERRIDES": json.dumps(QUICK),
         "DATABASE_URL": installation.postgres.dsn("postgres"),
     }
 

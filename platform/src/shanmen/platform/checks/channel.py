@@ -74,11 +74,10 @@ def _compare_operation(
         return
     word = _WORDS[channel][ours["kind"]]
     due_fen = _SIGNS[ours["kind"]] * ours["amount_fen"]
+    # What a liquidation brings in is told by its answer.
+    moved_fen = max(net_fen, 0) if ours["kind"] == "liquidate" else due_fen
     # Undecided, either may be so; what is certain must be so there as well.
-    right = {"succeeded": {due_fen}, "failed": {0}}.get(ours["status"])
-    if right is None:
-        # What a liquidation brings in is told by its answer.
-        right = {0, due_fen if ours["kind"] != "liquidate" else max(net_fen, 0)}
+    right = {"succeeded": {due_fen}, "failed": {0}}.get(ours["status"], {0, moved_fen})
     if net_fen not in right:
         yield f"{ours['kind']} {ours['status']} of {due_fen} fen, {channel} moved {net_fen}"
     if theirs is None or not net_fen:

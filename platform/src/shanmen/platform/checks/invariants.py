@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, TypeAlias
 
 from shanmen.platform.checks.findings import Finding, Tally
@@ -41,9 +42,14 @@ def none_of(owner: str, among: str, offending: str, *values: Any, shifted: bool 
         given = (*values, view.shift) if shifted else values
         async for row in view.rows(Query(owner, offending, given)):
             (_, name), *facts = row.items()
-            tally.offend(str(name), ", ".join(f"{key} {value}" for key, value in facts))
+            tally.offend(str(name), ", ".join(f"{key} {_plain(value)}" for key, value in facts))
 
     return probe
+
+
+def _plain(value: Any) -> Any:
+    """A sum as a plain number: PostgreSQL's numeric would show an exponent."""
+    return f"{value:f}" if isinstance(value, Decimal) else value
 
 
 def compared(sources: Mapping[str, Source], judge: Judge) -> Probe:

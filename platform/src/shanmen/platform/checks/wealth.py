@@ -147,9 +147,13 @@ WITH ends AS ({_ENDS}), inside AS (
 SELECT product_id, ends_at, invested_fen FROM inside JOIN ends USING (product_id)
 WHERE ends_at < now() + $1 - interval '60 s'
     AND NOT EXISTS (SELECT FROM wealth_moves m WHERE m.product_id = inside.product_id
-        AND (m.kind = 'liquidate' AND m.status IN ('parked', 'failed') AND m.replaced_by IS NULL
-            OR m.kind = 'redeem' AND m.status = 'parked'))
+        AND m.replaced_by IS NULL AND (m.status = 'parked' AND m.kind IN ('redeem', 'liquidate')
+            OR m.status = 'failed' AND m.kind = 'liquidate' AND EXISTS
+                (SELECT FROM work_items item WHERE item.subject_id = m.move_id
+                    AND (item.status = 'open'
+                        OR item.resolved_at > now() + $1 - interval '60 s'))))
 """
+"""What is stuck keeps others from starting; a refused one, as long as it is on the work list."""
 _SUM_AFTER_END: Final = f"""
 WITH ends AS ({_ENDS}), ledger AS (
     SELECT split_part(account, ':', 2) AS product_id, sum(debit_fen - credit_fen) AS left_fen

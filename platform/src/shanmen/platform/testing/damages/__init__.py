@@ -2,10 +2,16 @@
 
 from typing import Final
 
-from shanmen.platform.testing.damages import money, statuses
+from shanmen.platform.testing.damages import income, money, moves, positions, statuses
 from shanmen.platform.testing.damages.damage import Damage
 
 __all__ = ["DAMAGES", "Damage"]
 
-DAMAGES: Final = (*money.DAMAGES, *statuses.DAMAGES)
+DAMAGES: Final = (
+    *money.DAMAGES,
+    *moves.DAMAGES,
+    *positions.DAMAGES,
+    *income.DAMAGES,
+    *statuses.DAMAGES,
+)
 """Every invariant is broken by at least one."""

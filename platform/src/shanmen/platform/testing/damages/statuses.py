@@ -257,6 +257,7 @@ INSERT INTO messages SELECT * FROM again
 INSERT INTO shortages (shortage_id, channel, began_at) VALUES (substr(:found, 5),
     'huijinbao', now())
 """,
+        unchecked="shortages",
     ),
     Damage(
         "a row of the audit trail was made up",
