@@ -1,6 +1,7 @@
 """What a verified `10000` means: only our number and our amount make it certain."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
@@ -39,6 +40,15 @@ CERTAIN = [
     (Method.CANCEL, DEBIT, CANCELLED),
 ]
 NUMBER_FIELDS = ("out_trade_no", "out_request_no", "out_biz_no")
+TIME_FIELDS = {
+    Method.PAY: "gmt_payment",
+    Method.QUERY: "send_pay_date",
+    Method.REFUND: "gmt_refund_pay",
+    Method.REFUND_QUERY: "gmt_refund_pay",
+    Method.TRANSFER: "trans_date",
+    Method.TRANSFER_QUERY: "pay_date",
+}
+TIMED = [(*row, TIME_FIELDS[row[0]]) for row in CERTAIN if row[0] in TIME_FIELDS]
 AMOUNT_FIELDS = {
     Method.PAY: "total_amount",
     Method.QUERY: "total_amount",
@@ -217,3 +227,56 @@ def test_a_refusal_keeps_the_channels_codes_and_words() -> None:
 def test_an_answer_that_says_nothing_is_unknown(method: Method) -> None:
     instruction = next(row[1] for row in CERTAIN if row[0] is method)
     assert answers.read(method, instruction, VerifiedAnswer({}, b"")).outcome is Outcome.UNKNOWN
+
+
+@pytest.mark.parametrize(("method", "instruction", "fields", "time"), TIMED)
+def test_a_success_says_when_the_money_moved(
+    method: Method, instruction: Instruction, fields: dict[str, str], time: str
+) -> None:
+    answer = read(method, instruction, {**fields, time: "2026-11-22 00:00:01"})
+    assert answer.moved_at == datetime(2026, 11, 21, 16, 0, 1, tzinfo=UTC)
+    assert answer.moved_at.tzinfo is UTC
+
+
+@pytest.mark.parametrize(("method", "instruction", "fields", "time"), TIMED)
+@pytest.mark.parametrize(
+    "written",
+    [
+        None,
+        "",
+        "soon",
+        "2026-11-22",
+        "2026-11-22T00:00:01",
+        "2026-11-22 00:00:01+08:00",
+        "2026-11-22 24:00:01",
+        "2026-02-30 00:00:01",
+        "0000-00-00 00:00:00",
+        "0001-01-01 00:00:00",
+        " 2026-11-22 00:00:01",
+    ],
+)
+def test_a_time_that_cannot_be_read_takes_nothing_from_a_success(
+    method: Method,
+    instruction: Instruction,
+    fields: dict[str, str],
+    time: str,
+    written: str | None,
+) -> None:
+    said = fields if written is None else {**fields, time: written}
+    answer = read(method, instruction, said)
+    assert (answer.outcome, answer.moved_at) == (Outcome.OK, None)
+
+
+def test_only_money_that_moved_has_a_time() -> None:
+    """Whatever the channel calls the time of something else."""
+    times = dict.fromkeys([*TIME_FIELDS.values(), "gmt_close"], "2026-11-22 00:00:01")
+    for method, instruction, fields in (
+        (Method.PAY, DEBIT, {**PAID, "total_amount": "1.00"}),
+        (Method.PAY, DEBIT, {**PAID, "async_payment_mode": "NORMAL_ASYNC_PAY"}),
+        (Method.QUERY, DEBIT, {**QUERIED, "trade_status": "TRADE_CLOSED"}),
+        (Method.REFUND, REFUND, {**REFUNDED, "fund_change": "N"}),
+        (Method.TRANSFER, PAYOUT, {**TRANSFERRED, "status": "DEALING"}),
+        (Method.TRANSFER_QUERY, PAYOUT, {**TRANSFER_QUERIED, "status": "REFUND"}),
+        (Method.CANCEL, DEBIT, CANCELLED),
+    ):
+        assert read(method, instruction, {**fields, **times}).moved_at is None

@@ -136,7 +136,11 @@ def test_a_refund_names_its_debit_and_itself() -> None:
 
 def test_the_queries() -> None:
     assert asked(DEBIT) == {"out_trade_no": "D1"}
-    assert asked(REFUND) == {"out_trade_no": "D1", "out_request_no": "R1"}
+    assert asked(REFUND) == {
+        "out_trade_no": "D1",
+        "out_request_no": "R1",
+        "query_options": ["gmt_refund_pay"],
+    }
     assert asked(PAYOUT) == {
         "out_biz_no": "P1",
         "product_code": "TRANS_ACCOUNT_NO_PWD",

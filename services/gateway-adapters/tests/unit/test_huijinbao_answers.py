@@ -1,6 +1,7 @@
 """What a verified answer means: our number, our amount, and nothing that contradicts itself."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
@@ -179,3 +180,45 @@ def test_a_redemption_brings_back_what_was_asked_for() -> None:
 )
 def test_a_cancellation_is_certain_or_proves_nothing(word: str, outcome: Outcome) -> None:
     assert read(Method.CANCEL, DEBIT, trans_stat=word).outcome is outcome
+
+
+@pytest.mark.parametrize(
+    ("method", "instruction"),
+    [*SENDS, (Method.LIQUIDATE, LIQUIDATE), (Method.QUERY, PAYOUT), (Method.QUERY, LIQUIDATE)],
+)
+@pytest.mark.parametrize(
+    ("written", "moved_at"),
+    [
+        ("2026-11-22T00:00:01+08:00", datetime(2026, 11, 21, 16, 0, 1, tzinfo=UTC)),
+        ("2026-11-21T16:00:01Z", datetime(2026, 11, 21, 16, 0, 1, tzinfo=UTC)),
+        ("2026-11-22T00:00:01", None),
+        ("2026-11-22", None),
+        ("0001-01-01T00:00:00+08:00", None),
+        ("soon", None),
+        (1_763_740_801, None),
+        (None, None),
+    ],
+)
+def test_a_success_says_when_the_money_moved(
+    method: Method, instruction: Instruction, written: object, moved_at: datetime | None
+) -> None:
+    fields = {"trans_stat": "S", "trx_amount": instruction.amount_fen, **PROCEEDS}
+    answer = read(method, instruction, **fields, finish_time=written)
+    assert (answer.outcome, answer.moved_at) == (Outcome.OK, moved_at)
+    assert answer.moved_at is None or answer.moved_at.tzinfo is UTC
+
+
+@pytest.mark.parametrize(
+    ("method", "fields"),
+    [
+        (Method.QUERY, {"trans_stat": "F"}),
+        (Method.QUERY, {"trans_stat": "P"}),
+        (Method.QUERY, {"trans_stat": "S", "order_status": "51"}),
+        (Method.QUERY, {"trans_stat": "S", "trx_amount": 1}),
+        (Method.PAY, {"trans_stat": "S", "resp_code": "HJB_0099"}),
+        (Method.CANCEL, {"trans_stat": "S"}),
+    ],
+)
+def test_only_money_that_moved_has_a_time(method: Method, fields: dict[str, object]) -> None:
+    said = {"trx_amount": 8_888, "finish_time": "2026-11-22T00:00:01+08:00", **fields}
+    assert read(method, DEBIT, **said).moved_at is None

@@ -171,6 +171,8 @@ async def test_a_change_says_what_it_changes(desk: Desk) -> None:
     changed = await desk.call("PATCH", path, {"enabled": False}, If_Match='"1"')
     assert (changed.status_code, changed.headers["ETag"]) == (200, '"2"')
     assert changed.json()["disabled_reason"] == "by its distributor"
+    guessed = await desk.call("PATCH", path, {"enabled": "yes"}, If_Match='"2"')
+    assert (guessed.status_code, guessed.json()["errors"][0]["field"]) == (422, "body.enabled")
     late = await desk.call("PATCH", path, {"types": ["order.closed"]}, If_Match='"1"')
     assert (late.status_code, late.json()["code"]) == (412, "changed_meanwhile")
     both = {"enabled": True, "types": ["order.closed"]}

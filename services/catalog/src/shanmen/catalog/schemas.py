@@ -239,15 +239,10 @@ class ConsentAnswer(Body):
 
 
 class NewRefundRule(Body):
-    """What a product promises about money given back (退款规则)."""
+    """When unused parts are refunded (退款); else they are forfeited (无须退款)."""
 
-    on_expiry: StrictBool = Field(
-        default=True,
-        description="an unused, expired part is refunded; else it is forfeited (无须退款)",
-    )
-    before_visit: StrictBool = Field(
-        default=False, description="the distributor may refund unused parts before they expire"
-    )
+    on_expiry: StrictBool = Field(default=True, description="once they have expired")
+    before_visit: StrictBool = Field(default=False, description="when the distributor asks for it")
     refunds_fee: StrictBool = Field(default=False, description="the transaction fee goes back too")
 
 

@@ -50,7 +50,10 @@ class OperationView(BaseModel):
     )
     yield_fen: int | None = Field(description="and what came on top of it")
     requested_at: datetime
-    finished_at: datetime | None
+    finished_at: datetime | None = Field(
+        description="of a success: when the money moved, as the channel says, never before "
+        "`requested_at`; of a failed or parked one: when that became known"
+    )
     abandoned_at: datetime | None = Field(
         description="since when it is to be cancelled; nothing is sent under its number any more"
     )

@@ -3,7 +3,7 @@
 from datetime import date, datetime
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt
 
 from shanmen.contracts.catalog import ProductKind
 from shanmen.orders.domain import (
@@ -32,7 +32,7 @@ class NewOrder(BaseModel):
     product_id: str = Field(pattern=ID_SHAPE)
     visit_date: date | None = None
     slot: str | None = Field(default=None, max_length=32, pattern=TEXT_SHAPE)
-    quantity: int = Field(description="tickets; the product's own limit applies")
+    quantity: StrictInt = Field(description="tickets; the product's own limit applies")
     reseller: str | None = Field(
         default=None,
         max_length=100,
@@ -40,7 +40,7 @@ class NewOrder(BaseModel):
         description="who buys through you (代购平台)",
     )
     reseller_order_no: OrderNo | None = None
-    pay: bool = Field(
+    pay: StrictBool = Field(
         default=False, description="counts for a new order; pay one that stands with `/pay`"
     )
 
@@ -175,7 +175,7 @@ class WebhookEndpointChange(BaseModel):
     url: str = Field(default="", min_length=1, max_length=2048)
     types: list[Notice] = Field(default=[], max_length=50)
     description: str = Field(default="", max_length=200)
-    enabled: bool = Field(
+    enabled: StrictBool = Field(
         default=True, description="false holds deliveries back; they are sent once it is true"
     )
 

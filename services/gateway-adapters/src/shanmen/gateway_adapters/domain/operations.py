@@ -1,5 +1,6 @@
 """What an operation with a channel is, and how far it can get."""
 
+from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
@@ -89,3 +90,15 @@ OPERATION: Final = Machine(
         ]
     ),
 )
+
+
+def moment_of_success(
+    moved_at: datetime | None, *, requested_at: datetime, now: datetime
+) -> datetime:
+    """The moment that a success is booked at: when its channel says that the money moved.
+
+    The channel's bill has it on that day, however much later we learn of it. Its clock may be off
+    and its seconds are whole: it is neither before the request nor after `now`, which is the
+    moment if the channel says nothing.
+    """
+    return now if moved_at is None else min(max(moved_at, requested_at), now)

@@ -68,6 +68,8 @@ class Answer:
     `code` and `sub_code` are the channel's own (or `transport` and the kind of trouble), `reason`
     is fit to be shown to an operator. `channel_ref` is the channel's number for the operation.
     `principal_fen` and `yield_fen` are what a redemption or liquidation brought: both or none.
+    `moved_at`, in UTC, is when the money moved by the channel's own clock, of a success that says
+    so.
     `listed` is false when the code is in none of our tables: unknown, and worth an alarm.
     `contact` says what the call tells of the channel itself.
     """
@@ -80,6 +82,7 @@ class Answer:
     amount_fen: int | None = None
     principal_fen: int | None = None
     yield_fen: int | None = None
+    moved_at: datetime | None = None
     listed: bool = True
     raw: bytes = field(default=b"", repr=False)
     contact: Contact = Contact.VERIFIED

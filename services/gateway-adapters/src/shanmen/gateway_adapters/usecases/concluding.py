@@ -14,6 +14,7 @@ from shanmen.gateway_adapters.domain.operations import (
     OperationKind,
     OperationStatus,
     Outcome,
+    moment_of_success,
 )
 from shanmen.gateway_adapters.domain.policy import Attempt, Finish, Next, decide
 from shanmen.gateway_adapters.ports import GatewayContext
@@ -117,6 +118,9 @@ async def _conclude(
     claim, answer, now = item.claim, item.answer, ctx.clock.now()
     is_certain_for_ever = step.status is OperationStatus.SUCCEEDED
     has_failed = step.status is OperationStatus.FAILED
+    succeeded_at = moment_of_success(
+        answer.moved_at, requested_at=claim.operation.requested_at, now=now
+    )
     changed = await queries.change_status(
         tx,
         claim.operation_id,
@@ -127,7 +131,7 @@ async def _conclude(
             "channel_ref": answer.channel_ref,
             "principal_fen": answer.principal_fen,
             "yield_fen": answer.yield_fen,
-            "finished_at": now,
+            "finished_at": succeeded_at if is_certain_for_ever else now,
             "recheck_at": first_recheck(ctx, claim.action, answer, now) if has_failed else None,
         },
         lease=None if is_certain_for_ever else claim.lease,

@@ -11,7 +11,12 @@ from typing import Any
 from sqlalchemy import Row
 
 from shanmen.common.db import Tx
-from shanmen.gateway_adapters.domain.operations import Action, OperationStatus, Outcome
+from shanmen.gateway_adapters.domain.operations import (
+    Action,
+    OperationStatus,
+    Outcome,
+    moment_of_success,
+)
 from shanmen.gateway_adapters.domain.policy import next_recheck
 from shanmen.gateway_adapters.ports import GatewayContext
 from shanmen.gateway_adapters.providers.base import Answer
@@ -75,7 +80,9 @@ async def _succeed_late(
             "channel_ref": answer.channel_ref,
             "principal_fen": answer.principal_fen,
             "yield_fen": answer.yield_fen,
-            "finished_at": now,
+            "finished_at": moment_of_success(
+                answer.moved_at, requested_at=claim.operation.requested_at, now=now
+            ),
         },
     )
     if changed is not None:

@@ -6,6 +6,7 @@ a conflict or unknown. Which fields to look at is data (`_EVIDENCE`), what they 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Final
 
 from shanmen.common.money import from_yuan, to_yuan
@@ -25,6 +26,8 @@ class _Evidence:
 
     reference: str
     """The channel's own number."""
+    time: str | None = None
+    """When the money moved."""
     amount: str | None = None
     number: str | None = None
     original: str | None = None
@@ -36,17 +39,25 @@ class _Evidence:
 
 
 _EVIDENCE: Final[Mapping[Method, _Evidence]] = {
-    Method.PAY: _Evidence("trade_no", amount="total_amount", number="out_trade_no"),
-    Method.QUERY: _Evidence("trade_no", amount="total_amount", number="out_trade_no"),
+    Method.PAY: _Evidence("trade_no", "gmt_payment", amount="total_amount", number="out_trade_no"),
+    Method.QUERY: _Evidence(
+        "trade_no", "send_pay_date", amount="total_amount", number="out_trade_no"
+    ),
     Method.CANCEL: _Evidence("trade_no", number="out_trade_no"),
     # Says what was refunded of the whole trade so far, not what this number refunded.
-    Method.REFUND: _Evidence("trade_no", original="out_trade_no"),
+    Method.REFUND: _Evidence("trade_no", "gmt_refund_pay", original="out_trade_no"),
     Method.REFUND_QUERY: _Evidence(
-        "trade_no", amount="refund_amount", number="out_request_no", original="out_trade_no"
+        "trade_no",
+        "gmt_refund_pay",
+        amount="refund_amount",
+        number="out_request_no",
+        original="out_trade_no",
     ),
     # Does not repeat the amount: the channel refuses another one under the same number.
-    Method.TRANSFER: _Evidence("order_id", number="out_biz_no"),
-    Method.TRANSFER_QUERY: _Evidence("order_id", amount="trans_amount", number="out_biz_no"),
+    Method.TRANSFER: _Evidence("order_id", "trans_date", number="out_biz_no"),
+    Method.TRANSFER_QUERY: _Evidence(
+        "order_id", "pay_date", amount="trans_amount", number="out_biz_no"
+    ),
 }
 
 
@@ -73,9 +84,18 @@ def read(method: Method, instruction: Instruction, answer: VerifiedAnswer) -> An
         reason=reading.reason,
         channel_ref=answer.text(_EVIDENCE[method].reference) or None,
         amount_fen=reading.amount_fen,
+        moved_at=_moved_at(method, reading, answer),
         listed=_is_listed(method, answer),
         raw=answer.raw,
     )
+
+
+def _moved_at(method: Method, reading: _Reading, answer: VerifiedAnswer) -> datetime | None:
+    """When the money moved, of a success; not every answer says it."""
+    name = _EVIDENCE[method].time
+    if name is None or reading.outcome is not Outcome.OK:
+        return None
+    return answer.moment(name)
 
 
 def _is_listed(method: Method, answer: VerifiedAnswer) -> bool:

@@ -8,11 +8,12 @@ alipay.data.dataservice.bill.downloadurl.query and the files that it leads to.
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta, timezone
+from datetime import date
 from typing import Final
 
 from shanmen.common.money import from_yuan, to_yuan
 from shanmen.contracts.bills import BillDirection, BillLine
+from shanmen.gateway_adapters.providers.alipay import moments
 from shanmen.gateway_adapters.providers.base import BillDownload
 from shanmen.gateway_adapters.providers.bills import (
     BillUnreadable,
@@ -25,7 +26,6 @@ from shanmen.gateway_adapters.providers.bills import (
     zip_text,
 )
 
-_CHINA_TIME: Final = timezone(timedelta(hours=8))
 _TRADE_NO, _NUMBER, _TYPE = "支付宝交易号", "商户订单号", "业务类型"
 _FINISHED, _RECEIVED, _FEE = "完成时间", "商家实收（元）", "服务费（元）"
 _REQUEST_NO: Final = "退款批次号/请求号"
@@ -34,7 +34,6 @@ _INCOME, _EXPENSE = "收入金额（+元）", "支出金额（-元）"
 _TRADE, _REFUND = "交易", "退款"
 
 _FIRST_DAY = re.compile(r"#起始日期[：:]\s*\[(\d{4})年(\d{2})月(\d{2})日")
-_TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", re.ASCII)
 _END: Final = "列表结束"
 
 
@@ -146,7 +145,7 @@ def _trade_line(file: BillDownload, row: Row) -> BillLine:
         fee_fen=-fee_fen if is_refund else fee_fen,
         business_type=business_type,
         channel_ref=row.text(_TRADE_NO),
-        at=row.moment(_FINISHED, _moment),
+        at=row.moment(_FINISHED, moments.read),
     )
 
 
@@ -165,15 +164,8 @@ def _movement_line(file: BillDownload, row: Row) -> BillLine:
         amount_fen=income_fen or expense_fen,
         business_type=row.text(_TYPE),
         channel_ref=row.text(_BUSINESS_NO),
-        at=row.moment(_HAPPENED, _moment),
+        at=row.moment(_HAPPENED, moments.read),
     )
-
-
-def _moment(text: str) -> datetime:
-    """A moment of the channel's clock, which names no zone."""
-    if not _TIME.fullmatch(text):
-        raise ValueError("not a date and time")
-    return datetime.fromisoformat(text).replace(tzinfo=_CHINA_TIME)
 
 
 _LAYOUTS: Final[Mapping[str, _Layout]] = {

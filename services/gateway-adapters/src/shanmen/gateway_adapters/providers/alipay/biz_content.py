@@ -73,6 +73,11 @@ def refund(instruction: Instruction, settings: AlipaySettings) -> BizContent:
     }
 
 
+def _refund_query(instruction: Instruction, settings: AlipaySettings) -> BizContent:
+    """A query tells when a refund was paid only if it is asked to."""
+    return {**_refund_number(instruction, settings), "query_options": ["gmt_refund_pay"]}
+
+
 def _debit_number(instruction: Instruction, _settings: AlipaySettings) -> BizContent:
     return {"out_trade_no": _number(instruction.number)}
 
@@ -104,7 +109,7 @@ SEND: Final[Mapping[OperationKind, tuple[Method, Builder]]] = {
 QUERY: Final[Mapping[OperationKind, tuple[Method, Builder]]] = {
     OperationKind.DEBIT: (Method.QUERY, _debit_number),
     OperationKind.PAYOUT: (Method.TRANSFER_QUERY, _transfer_number),
-    OperationKind.REFUND: (Method.REFUND_QUERY, _refund_number),
+    OperationKind.REFUND: (Method.REFUND_QUERY, _refund_query),
 }
 CANCEL: Final[Mapping[OperationKind, tuple[Method, Builder]]] = {
     OperationKind.DEBIT: (Method.CANCEL, _debit_number),

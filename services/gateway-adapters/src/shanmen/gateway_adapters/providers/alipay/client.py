@@ -4,13 +4,13 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta, timezone
+from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import urlencode
 
 from shanmen.common.clock import Clock
 from shanmen.gateway_adapters.providers import envelope, rsa2
-from shanmen.gateway_adapters.providers.alipay import signing
+from shanmen.gateway_adapters.providers.alipay import moments, signing
 from shanmen.gateway_adapters.providers.alipay.outcomes import Method
 from shanmen.gateway_adapters.providers.alipay.settings import AlipaySettings
 from shanmen.gateway_adapters.providers.calls import (
@@ -27,9 +27,6 @@ from shanmen.gateway_adapters.providers.transport import (
     TransportFailed,
 )
 
-CHINA_TIME: Final = timezone(timedelta(hours=8), "Asia/Shanghai")
-"""The gateway's clock. China keeps no summer time, so no zone data is needed."""
-
 _ERROR_NODE: Final = "error_response"
 _CLAIM: Final = re.compile(rb'"(code|sub_code)"\s*:\s*"([A-Za-z0-9._-]{1,64})"')
 
@@ -45,6 +42,13 @@ class VerifiedAnswer:
         """A field as text; blank if it is absent or not a text."""
         value = self.fields.get(name)
         return value if isinstance(value, str) else ""
+
+    def moment(self, name: str) -> datetime | None:
+        """A field as a moment, in UTC; None if it is absent, or no moment."""
+        try:
+            return moments.read(self.text(name)).astimezone(UTC)
+        except (ValueError, OverflowError):
+            return None
 
 
 class AlipayClient:
@@ -100,11 +104,10 @@ class AlipayClient:
     def _signed_params(
         self, method: Method, body: Mapping[str, str], notify_url: str | None
     ) -> dict[str, str]:
-        now = self._clock.now().astimezone(CHINA_TIME)
         params = {
             **self._constant_params,
             "method": method.value,
-            "timestamp": now.strftime("%Y-%m-%d %H:%M:%S"),
+            "timestamp": moments.written(self._clock.now()),
         }
         if notify_url:
             params["notify_url"] = notify_url

@@ -29,6 +29,7 @@ def read(method: Method, instruction: Instruction, answer: VerifiedAnswer) -> An
     """What a verified answer to this call means for the instruction."""
     reading = _read(method, instruction, answer)
     principal_fen, yield_fen = reading.proceeds or (None, None)
+    has_moved = reading.outcome is Outcome.OK and method is not Method.CANCEL
     return Answer(
         outcome=reading.outcome,
         code=answer.text("resp_code"),
@@ -38,6 +39,7 @@ def read(method: Method, instruction: Instruction, answer: VerifiedAnswer) -> An
         amount_fen=reading.amount_fen,
         principal_fen=principal_fen,
         yield_fen=yield_fen,
+        moved_at=answer.moment("finish_time") if has_moved else None,
         listed=reading.listed,
         raw=answer.raw,
     )

@@ -2,7 +2,7 @@
 
 import uuid
 from dataclasses import dataclass, field
-from datetime import timedelta, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Final
 
 from shanmen.common.clock import Clock
@@ -44,6 +44,10 @@ class VerifiedAnswer:
     def fen(self, name: str) -> int | None:
         """A field as an amount; None if it is absent, or no amount."""
         return self.said.fen(name)
+
+    def moment(self, name: str) -> datetime | None:
+        """A field as a moment, in UTC; None if it is absent, or no moment."""
+        return self.said.moment(name)
 
 
 class HuijinbaoClient:

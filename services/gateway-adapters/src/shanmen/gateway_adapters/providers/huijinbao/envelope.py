@@ -7,6 +7,7 @@
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
@@ -51,6 +52,14 @@ class Verified:
         if isinstance(value, bool) or not isinstance(value, int) or value < 0:
             return None
         return value
+
+    def moment(self, name: str) -> datetime | None:
+        """A field as a moment, in UTC; None unless it is one of RFC 3339, with its zone."""
+        try:
+            moment = datetime.fromisoformat(self.text(name))
+            return None if moment.tzinfo is None else moment.astimezone(UTC)
+        except (ValueError, OverflowError):
+            return None
 
 
 @dataclass(frozen=True)

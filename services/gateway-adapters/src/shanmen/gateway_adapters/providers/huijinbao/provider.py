@@ -3,7 +3,7 @@
 import hashlib
 import logging
 from collections.abc import Iterator, Mapping
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import Final
 
 from shanmen.common.clock import Clock
@@ -158,7 +158,7 @@ class HuijinbaoProvider:
         told = {ours: answer.fen(theirs) for ours, theirs in _POSITION.items()}
         if None in told.values():
             raise PositionUnavailable(f"the answer has not all of {', '.join(_POSITION.values())}")
-        as_of = _moment(answer.text("as_of")) or self._clock.now()
+        as_of = answer.moment("as_of") or self._clock.now()
         return WealthPosition.model_validate({"product_id": product_id, "as_of": as_of, **told})
 
     async def _ask(self, method: Method, build: Builder, instruction: Instruction) -> Answer:
@@ -178,12 +178,3 @@ class HuijinbaoProvider:
                 answer.reason,
             )
         return answer
-
-
-def _moment(text: str) -> datetime | None:
-    """The moment that an answer names, in UTC; not every answer does."""
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return None if moment.tzinfo is None else moment.astimezone(UTC)
