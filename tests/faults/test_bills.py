@@ -11,7 +11,7 @@ from shanmen.platform.checks.view import PLATFORM_ACCOUNTS
 from shanmen.platform.demo import flow
 from shanmen.platform.localclock import CHANNELS, move_world
 from shanmen.platform.sample import SHANGHAI
-from shanmen.platform.testing.lives import PLATFORM_FUNDS, Life, live, refusal_of, shown
+from shanmen.platform.testing.lives import PAY, PLATFORM_FUNDS, Life, live, refusal_of, shown
 
 BILLS: Final[Mapping[str, tuple[str, ...]]] = {
     "alipay": ("trade", "signcustomer"),
@@ -139,6 +139,42 @@ async def test_each_false_row_is_found_and_no_other(stack: Any, channel: str) ->
     await live(*(stack.installation, stack.sample, script), pays_by=channel, paid_by=channel)
     report = await check_installation(stack.installation, quiet_within_s=40)
     assert report.ok, report.text()
+
+
+async def test_what_is_learned_a_day_late_is_booked_on_the_day_of_the_bill(stack: Any) -> None:
+    """The answer to a debit was lost, and so was every query until the next day."""
+
+    async def script(life: Life) -> None:
+        for method, kind in ((PAY, "timeout_after"), ("alipay.trade.query", "down")):
+            await life.order_fault(kind, method, life.payer, hold_ms=200)
+        order = await life.buy(life.product_id, wait_s=0)
+        await life.until(order, "", lambda o: o["payment"]["state"] == "requested")
+        await _until_taken(life)
+        day = await _until_the_bills(life)
+        clerk = Clerk(life, "alipay", day)
+        (found,) = (await clerk.reconcile())["differences"]
+        assert (found["break_class"], found["number"]) == (
+            "status",
+            order["payment"]["operation_id"],
+        )
+        await life.alipay("DELETE", "faults")
+        await life.until(order, "not issued", lambda o: o["status"] == "issued")
+        assert (await clerk.reconcile())["breaks"] == 0
+        assert await clerk.breaks() == []
+        await life.until_no_items(channel="alipay")
+
+    await live(stack.installation, stack.sample, script)
+    report = await check_installation(stack.installation, quiet_within_s=40)
+    assert report.ok, report.text()
+
+
+async def _until_taken(life: Life) -> None:
+    """Wait until Alipay has taken the distributor's money."""
+
+    async def look() -> bool | None:
+        return await life.balance(life.payer) < 10_000_000 or None
+
+    await flow.until(look, "Alipay takes nothing")
 
 
 async def test_a_movement_that_nobody_booked_is_adjusted_and_cleared(stack: Any) -> None:

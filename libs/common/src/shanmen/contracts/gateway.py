@@ -146,7 +146,7 @@ class OperationSucceeded(OperationEvent):
     """What was asked for; 0 for a `liquidate`, which takes out whatever there is."""
     channel_ref: str | None
     finished_at: datetime
-    """When the money moved, as the channel says: not before it was asked for, nor after we knew."""
+    """When the money moved, as the channel says: not before we asked for it, nor after we knew."""
     principal_fen: int | None = None
     """Of a `redeem` and a `liquidate`: what came back of what was invested."""
     yield_fen: int | None = None
