@@ -204,9 +204,9 @@ async def test_a_report_as_csv(reporter: httpx.AsyncClient) -> None:
     async with reporter as client:
         answer = await client.get(PRODUCT, headers={"Accept": "text/csv"})
     text = answer.content.decode()
-    assert text.startswith("\ufeff汇总\r\n联票财务报告,金额 (元),金额 (分),说明\r\n")
-    assert f"\r\n产品,,,'{NAME}\r\n" in text
-    assert "\r\n期间 (北京时间),,,2026-11-01 至 2026-11-02\r\n" in text
+    assert text.startswith(f"\ufeff联票财务报告\r\n产品,'{NAME}\r\n产品编号,prd_1\r\n")
+    assert "\r\n期间 (北京时间),2026-11-01 至 2026-11-02\r\n\r\n汇总\r\n" in text
+    assert "\r\n项目,金额 (元),金额 (分),科目: 业务\r\n" in text
     assert "\r\n差价,10.00,1000,margin: 核销\r\n" in text
     assert "\r\n利润,12.20,1220,fees、margin、yield: 全部业务\r\n" in text
     assert "\r\nspt_1,1,90.00,1.00,89.00,89.00,0.00,10.00\r\n" in text

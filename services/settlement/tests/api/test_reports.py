@@ -176,7 +176,10 @@ async def test_a_statement_as_csv(told: "Story", client_as: "ClientAs") -> None:
     async with client_as("spot", "spt_1") as client:
         answer = await ask(client, SPOT, "text/csv")
     text = answer.content.decode()
-    assert text.startswith("\ufeff汇总\r\n项目,金额 (元)\r\n期初应付,0.00\r\n应付,89.00\r\n")
+    assert text.startswith(
+        "\ufeff景区对账单\r\n景区,spt_1\r\n期间 (北京时间),2026-11-01 至 2026-11-02\r\n"
+        "\r\n汇总\r\n项目,金额 (元)\r\n期初应付,0.00\r\n应付,89.00\r\n"
+    )
     assert "\r\n2026-11-01 23:59:59,T-a,ord_a,prd_1,90.00,1.00,89.00,已结算," in text
     assert ",合计,,,90.00,1.00,89.00,,,\r\n" in text
     assert answer.headers["content-disposition"] == (
@@ -204,6 +207,7 @@ def cells(book: ZipFile, number: int) -> dict[str, str]:
         if value is not None:
             is_text = cell.attrib.get("t") == "s"
             found[cell.attrib["r"]] = texts[int(value)] if is_text else value
+    assert sheet.find(".//{*}pageSetup").attrib["orientation"] == "landscape"  # type: ignore[union-attr] # as above
     return found
 
 
@@ -234,11 +238,13 @@ async def test_amounts_and_times_of_a_workbook_are_such(
     async with client_as("spot", "spt_1") as client:
         book = ZipFile(io.BytesIO((await ask(client, SPOT, XLSX)).content))
     visits = cells(book, 2)
-    assert (visits["A1"], visits["E1"]) == ("游玩时间 (北京时间)", "景区结算价 (元)")
-    assert (visits["B2"], visits["E2"], visits["G2"]) == ("T-a", "90.00", "89.00")
+    assert visits["A1"] == "景区对账单  核销"
+    assert visits["A2"] == "景区: spt_1    期间 (北京时间): 2026-11-01 至 2026-11-02"
+    assert (visits["A3"], visits["E3"]) == ("游玩时间 (北京时间)", "景区结算价 (元)")
+    assert (visits["B4"], visits["E4"], visits["G4"]) == ("T-a", "90.00", "89.00")
     days_of_excel = (date(2026, 11, 1) - date(1899, 12, 30)).days
-    assert visits["A2"].startswith(f"{days_of_excel}.9999")
-    assert (visits["B3"], visits["G3"]) == ("合计", "89.00")
+    assert visits["A4"].startswith(f"{days_of_excel}.9999")
+    assert (visits["B5"], visits["G5"]) == ("合计", "89.00")
 
 
 async def test_a_products_workbook_names_itself_and_its_period(
@@ -248,18 +254,18 @@ async def test_a_products_workbook_names_itself_and_its_period(
     async with client_as("operator", scopes=READING) as client:
         book = ZipFile(io.BytesIO((await ask(client, PRODUCT, XLSX)).content))
     summary, spots, days, wealth = (cells(book, number) for number in range(1, 5))
-    titles = [summary[f"{column}1"] for column in "ABCD"]
-    assert titles == ["联票财务报告", "金额 (元)", "金额 (分)", "说明"]
-    assert [(summary[f"A{row}"], summary[f"D{row}"]) for row in (2, 3, 4)] == [
-        *(("产品", "=1+1"), ("产品编号", "prd_1")),
-        ("期间 (北京时间)", "2026-11-01 至 2026-11-02"),
-    ]
-    assert [summary[f"{column}5"] for column in "ABCD"] == [
+    assert summary["A1"] == "联票财务报告  汇总"
+    assert summary["A2"] == (
+        "产品: =1+1    产品编号: prd_1    期间 (北京时间): 2026-11-01 至 2026-11-02"
+    )
+    titles = [summary[f"{column}3"] for column in "ABCD"]
+    assert titles == ["项目", "金额 (元)", "金额 (分)", "科目: 业务"]
+    assert [summary[f"{column}4"] for column in "ABCD"] == [
         *("销售额", "300.00", "30000", "custody:*: 扣款"),
     ]
     last = sum(cell.startswith("A") for cell in summary)
     assert [summary[f"{column}{last}"] for column in "ABC"] == ["利润", "12.80", "1280"]
-    assert (spots["A2"], spots["B2"], spots["C2"]) == ("spt_1", "1", "90.00")
-    assert (spots["A3"], spots["B3"], spots["C3"]) == ("合计", "1", "90.00")
-    assert (days["A3"], days["B3"], days["I3"]) == ("合计", "300.00", "12.80")
-    assert [wealth[f"A{row}"] for row in (2, 3, 4)] == ["理财申购", "理财赎回", "理财清算"]
+    assert (spots["A4"], spots["B4"], spots["C4"]) == ("spt_1", "1", "90.00")
+    assert (spots["A5"], spots["B5"], spots["C5"]) == ("合计", "1", "90.00")
+    assert (days["A5"], days["B5"], days["I5"]) == ("合计", "300.00", "12.80")
+    assert [wealth[f"A{row}"] for row in (4, 5, 6)] == ["理财申购", "理财赎回", "理财清算"]

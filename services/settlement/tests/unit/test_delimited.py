@@ -7,8 +7,16 @@ from datetime import UTC, date, datetime
 import pytest
 
 from shanmen.settlement.api.downloads import Form, form_of
-from shanmen.settlement.views.delimited import row_line, sheets_text
-from shanmen.settlement.views.sheets import Cell, Column, Holds, Sheet, fen_column, time_column
+from shanmen.settlement.views.delimited import book_text, row_line
+from shanmen.settlement.views.sheets import (
+    Book,
+    Cell,
+    Column,
+    Holds,
+    Sheet,
+    fen_column,
+    time_column,
+)
 
 
 @pytest.mark.parametrize(
@@ -39,8 +47,8 @@ def test_cells_are_written_for_people(column: Column, cell: Cell, written: str) 
 def test_tables_stand_one_under_another() -> None:
     one = Sheet("汇总", [Column("项目"), fen_column("金额")], [("手续费", 60)], ("合计", 60))
     other = Sheet("明细", [Column("票务编号")], [("T-1",)])
-    assert "".join(sheets_text([one, other])) == (
-        "\ufeff汇总\r\n项目,金额 (元)\r\n手续费,0.60\r\n合计,0.60\r\n"
+    assert "".join(book_text(Book("日报", [("产品", "=1+1")], [one, other]))) == (
+        "\ufeff日报\r\n产品,'=1+1\r\n\r\n汇总\r\n项目,金额 (元)\r\n手续费,0.60\r\n合计,0.60\r\n"
         "\r\n明细\r\n票务编号\r\nT-1\r\n"
     )
 

@@ -1,7 +1,7 @@
 """Answers as files: which form a caller accepts, and how the files are sent."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from enum import StrEnum
 from typing import Annotated, Any, Final
 
@@ -9,7 +9,7 @@ from fastapi import Depends, Request
 from starlette.responses import Response, StreamingResponse
 
 from shanmen.settlement.views import delimited, workbook
-from shanmen.settlement.views.sheets import Sheet
+from shanmen.settlement.views.sheets import Book
 
 
 class Form(StrEnum):
@@ -63,13 +63,13 @@ AS_CSV: Final[dict[int | str, dict[str, Any]]] = {
 }
 
 
-async def send_sheets(name: str, sheets: Sequence[Sheet], form: Form) -> Response:
-    """Tables as a file of the wanted form."""
+async def send_book(name: str, book: Book, form: Form) -> Response:
+    """A report as a file of the wanted form."""
     if form is Form.XLSX:
         # Seconds of work for a long report: others are answered meanwhile.
-        content = await asyncio.to_thread(workbook.workbook_of, sheets)
+        content = await asyncio.to_thread(workbook.workbook_of, book)
         return Response(content, media_type=form, headers=as_file(name, "xlsx"))
-    text = await asyncio.to_thread(lambda: "".join(delimited.sheets_text(sheets)))
+    text = await asyncio.to_thread(lambda: "".join(delimited.book_text(book)))
     return Response(text, media_type=f"{Form.CSV}; charset=utf-8", headers=as_file(name, "csv"))
 
 

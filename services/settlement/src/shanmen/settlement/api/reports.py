@@ -11,7 +11,7 @@ from shanmen.common.auth import Principal, PrincipalKind, requires
 from shanmen.common.errors import NotFound
 from shanmen.common.pagination import CursorText, Limit, Page, decode_cursor
 from shanmen.settlement.api.callers import Ctx, number_of_cursor, tenant_of
-from shanmen.settlement.api.downloads import AS_FILE, FileForm, Form, send_sheets
+from shanmen.settlement.api.downloads import AS_FILE, FileForm, Form, send_book
 from shanmen.settlement.domain.reports import PRODUCT_MEASURES
 from shanmen.settlement.schemas import products
 from shanmen.settlement.schemas import reports as schemas
@@ -47,7 +47,7 @@ async def report_spot(
     if form is Form.JSON:
         return statement
     name = f"spot-{spot_id}-{first}-{last}"
-    return await send_sheets(name, views.spot_sheets(statement), form)
+    return await send_book(name, views.spot_book(statement), form)
 
 
 @router.get(
@@ -66,7 +66,7 @@ async def report_distributor(
     if form is Form.JSON:
         return statement
     name = f"distributor-{distributor_id}-{first}-{last}"
-    return await send_sheets(name, views.distributor_sheets(statement), form)
+    return await send_book(name, views.distributor_book(statement), form)
 
 
 @router.get("/v1/reports/daily", response_model=schemas.DailySummary, responses=AS_FILE)
@@ -83,7 +83,7 @@ async def report_days(
         summary = await reporting.report_days(tx, days)
     if form is Form.JSON:
         return summary
-    return await send_sheets(f"daily-{first}-{last}", views.daily_sheets(summary), form)
+    return await send_book(f"daily-{first}-{last}", views.daily_book(summary), form)
 
 
 @router.get("/v1/reports/products")
@@ -123,7 +123,7 @@ async def report_product(
     if form is Form.JSON:
         return report
     name = f"product-{product_id}-{report.first}-{report.last}"
-    return await send_sheets(name, views.product_sheets(report), form)
+    return await send_book(name, views.product_book(report), form)
 
 
 @router.get("/v1/reports/products/{product_id}/postings")

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Final
 
 from shanmen.common.money import to_yuan
-from shanmen.settlement.views.sheets import BEIJING, Cell, Column, Holds, Sheet
+from shanmen.settlement.views.sheets import BEIJING, Book, Cell, Column, Holds
 
 MEDIA_TYPE: Final = "text/csv"
 MARK: Final = "\ufeff"
@@ -29,11 +29,13 @@ def row_line(columns: Sequence[Column], row: Sequence[Cell]) -> str:
     return _line(_text(column, cell) for column, cell in zip(columns, row, strict=True))
 
 
-def sheets_text(sheets: Iterable[Sheet]) -> Iterator[str]:
-    """Tables one under another, each below its title."""
-    yield MARK
-    for number, sheet in enumerate(sheets):
-        yield ("\r\n" if number else "") + _line([sheet.title]) + header_line(sheet.columns)
+def book_text(book: Book) -> Iterator[str]:
+    """What the report is, and its tables one under another, each below its title."""
+    yield MARK + _line([book.title])
+    for label, text in book.about:
+        yield _line([label, _plain(text)])
+    for sheet in book.sheets:
+        yield "\r\n" + _line([sheet.title]) + header_line(sheet.columns)
         for row in sheet.rows:
             yield row_line(sheet.columns, row)
         if sheet.totals is not None:
@@ -48,8 +50,12 @@ def _text(column: Column, cell: Cell) -> str:
     if isinstance(cell, datetime):
         return cell.astimezone(BEIJING).strftime("%Y-%m-%d %H:%M:%S")
     if isinstance(cell, str):
-        return f"'{cell}" if cell.startswith(_BEGINS_A_FORMULA) else cell
+        return _plain(cell)
     return str(cell)
+
+
+def _plain(text: str) -> str:
+    return f"'{text}" if text.startswith(_BEGINS_A_FORMULA) else text
 
 
 def _line(cells: Iterable[str]) -> str:

@@ -1,7 +1,7 @@
 """Reports as sheets, for people."""
 
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Final, TypeAlias
 
 from pydantic import BaseModel
 
@@ -20,7 +20,17 @@ from shanmen.settlement.schemas.reports import (
     SpotStatement,
 )
 from shanmen.settlement.views.ledger import fact_name
-from shanmen.settlement.views.sheets import Cell, Column, Holds, Sheet, fen_column, time_column
+from shanmen.settlement.views.sheets import (
+    Book,
+    Cell,
+    Column,
+    Holds,
+    Sheet,
+    fen_column,
+    time_column,
+)
+
+Label: TypeAlias = tuple[str, str]
 
 _STATUSES: Final = {
     Settlement.PENDING: "待处理",
@@ -38,8 +48,13 @@ _ORDER_AMOUNTS: Final = (
 )
 
 
-def spot_sheets(statement: SpotStatement) -> Sequence[Sheet]:
+def spot_book(statement: SpotStatement) -> Book:
     """A spot's statement: 汇总, 核销, 打款."""
+    about = (("景区", statement.spot_id), _period(statement))
+    return Book("景区对账单", about, _spot_sheets(statement))
+
+
+def _spot_sheets(statement: SpotStatement) -> Sequence[Sheet]:
     visits = statement.visits
     sums = [
         sum(getattr(visit, name) for visit in visits)
@@ -81,8 +96,13 @@ def spot_sheets(statement: SpotStatement) -> Sequence[Sheet]:
     ]
 
 
-def distributor_sheets(statement: DistributorStatement) -> Sequence[Sheet]:
+def distributor_book(statement: DistributorStatement) -> Book:
     """A distributor's statement: 订单, 扣款, 退款."""
+    about = (("经销商", statement.distributor_id), _period(statement))
+    return Book("经销商对账单", about, _distributor_sheets(statement))
+
+
+def _distributor_sheets(statement: DistributorStatement) -> Sequence[Sheet]:
     debits, refunds, totals = statement.debits, statement.refunds, statement.totals
     return [
         Sheet(
@@ -131,8 +151,12 @@ def distributor_sheets(statement: DistributorStatement) -> Sequence[Sheet]:
     ]
 
 
-def daily_sheets(summary: DailySummary) -> Sequence[Sheet]:
+def daily_book(summary: DailySummary) -> Book:
     """The platform's days: 日报, and 日终余额, a column for each figure."""
+    return Book("平台日报", (_period(summary),), _daily_sheets(summary))
+
+
+def _daily_sheets(summary: DailySummary) -> Sequence[Sheet]:
     first = summary.days[0]
     titles = {figure.name: figure.title for day in summary.days for figure in day.balances}
     balances = [
@@ -158,35 +182,35 @@ def daily_sheets(summary: DailySummary) -> Sequence[Sheet]:
     ]
 
 
-def product_sheets(report: ProductReport) -> Sequence[Sheet]:
+def product_book(report: ProductReport) -> Book:
     """A product's report: 汇总, 景区, 每日, 理财."""
-    return [
-        _product_summary(report),
-        _breakdown("景区", _OF_SPOT, report.spots, PRODUCT_OF_SPOT),
-        _breakdown("每日", [Column("日期", Holds.DAY, 12)], report.days, PRODUCT_OF_DAY),
-        _wealth(report),
-    ]
+    about = (("产品", report.product_name), ("产品编号", report.product_id), _period(report))
+    return Book(
+        "联票财务报告" if report.kind == "combined" else "产品财务报告",
+        about,
+        [
+            _product_summary(report),
+            _breakdown("景区", _OF_SPOT, report.spots, PRODUCT_OF_SPOT),
+            _breakdown("每日", [Column("日期", Holds.DAY, 12)], report.days, PRODUCT_OF_DAY),
+            _wealth(report),
+        ],
+    )
+
+
+def _period(report: SpotStatement | DistributorStatement | DailySummary | ProductReport) -> Label:
+    return ("期间 (北京时间)", f"{report.first} 至 {report.last}")
 
 
 def _product_summary(report: ProductReport) -> Sheet:
-    """The title stands in the header, and what the report is of above its figures. The profit is
-    the total."""
-    about = (
-        ("产品", report.product_name),
-        ("产品编号", report.product_id),
-        ("期间 (北京时间)", f"{report.first} 至 {report.last}"),
-    )
+    """The profit is the total."""
     *figures, profit = (_figure_row(figure) for figure in report.figures)
     return Sheet(
         "汇总",
         [
-            *(
-                Column("联票财务报告" if report.kind == "combined" else "产品财务报告", width=22),
-                fen_column("金额"),
-            ),
-            *(Column("金额 (分)", Holds.COUNT, 16), Column("说明", width=60)),
+            *(Column("项目", width=22), fen_column("金额")),
+            *(Column("金额 (分)", Holds.COUNT, 16), Column("科目: 业务", width=60)),
         ],
-        [*((title, None, None, text) for title, text in about), *figures],
+        figures,
         profit,
     )
 

@@ -1,4 +1,4 @@
-"""A table of an answer: what its columns hold, and its rows, whatever it is written as."""
+"""Tables of an answer: what columns hold, and their rows, whatever they are written as."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -42,6 +42,15 @@ class Sheet:
     columns: Sequence[Column]
     rows: Sequence[Sequence[Cell]]
     totals: Sequence[Cell] | None = None
+
+
+@dataclass(frozen=True)
+class Book:
+    """A report: what it is, what it is about (label and text), and its tables."""
+
+    title: str
+    about: Sequence[tuple[str, str]]
+    sheets: Sequence[Sheet]
 
 
 def fen_column(title: str) -> Column:

@@ -1,4 +1,8 @@
-"""Tables as an Excel workbook: a sheet each, the header frozen, amounts and times as such."""
+"""A report as an Excel workbook: a sheet for each table, below what the report is.
+
+Amounts and times are such. Set to be read on a screen (header frozen, columns to filter) and on
+paper (A4 across, the header on each page).
+"""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -8,7 +12,7 @@ from typing import Any, Final
 
 import xlsxwriter  # type: ignore[import-untyped] # it ships no types
 
-from shanmen.settlement.views.sheets import BEIJING, Cell, Holds, Sheet
+from shanmen.settlement.views.sheets import BEIJING, Book, Cell, Holds, Sheet
 
 MEDIA_TYPE: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
@@ -19,6 +23,12 @@ _FORMATS: Final[Mapping[Holds, str]] = {
     Holds.TIME: "yyyy-mm-dd hh:mm:ss",
     Holds.DAY: "yyyy-mm-dd",
 }
+HEADER_ROW: Final = 2
+"""Counted from zero: the report's title and what it is about come first."""
+_A4: Final = 9
+_FOOTER: Final = "&L&A&R第 &P 页, 共 &N 页"
+_TITLE: Final = {"bold": True, "font_size": 14}
+_ABOUT: Final = {"font_color": "#595959"}
 _HEADER: Final = {"bold": True, "bg_color": "#D9E2F3", "bottom": 1, "text_wrap": True}
 _TOTALS: Final = {"bold": True, "top": 1}
 _AS_TEXT: Final = {
@@ -30,10 +40,11 @@ _AS_TEXT: Final = {
 }
 
 
-def workbook_of(sheets: Sequence[Sheet]) -> bytes:
-    """A workbook with these sheets. An amount is at most what Excel keeps exactly: 15 digits."""
+def workbook_of(book: Book) -> bytes:
+    """A report as a workbook. An amount is at most what Excel keeps exactly: 15 digits."""
     buffer = io.BytesIO()
     workbook = xlsxwriter.Workbook(buffer, _AS_TEXT)
+    workbook.set_properties({"title": book.title})
     formats = {
         is_total: {
             holds: workbook.add_format({"num_format": shown, **(_TOTALS if is_total else {})})
@@ -41,19 +52,36 @@ def workbook_of(sheets: Sequence[Sheet]) -> bytes:
         }
         for is_total in (False, True)
     }
+    what = "    ".join(f"{label}: {text}" for label, text in book.about)
+    title, about = workbook.add_format(_TITLE), workbook.add_format(_ABOUT)
     header = workbook.add_format(_HEADER)
-    for sheet in sheets:
+    for sheet in book.sheets:
         page = workbook.add_worksheet(sheet.title)
-        page.freeze_panes(1, 0)
+        page.write_string(0, 0, f"{book.title}  {sheet.title}", title)
+        page.write_string(1, 0, what, about)
         for number, column in enumerate(sheet.columns):
             page.set_column(number, number, column.width)
-            page.write_string(0, number, column.title, header)
-        for row_number, row in enumerate(sheet.rows, start=1):
+            page.write_string(HEADER_ROW, number, column.title, header)
+        first_row = HEADER_ROW + 1
+        for row_number, row in enumerate(sheet.rows, start=first_row):
             _write_row(page, row_number, sheet, row, formats[False])
         if sheet.totals is not None:
-            _write_row(page, len(sheet.rows) + 1, sheet, sheet.totals, formats[True])
+            _write_row(page, first_row + len(sheet.rows), sheet, sheet.totals, formats[True])
+        _set(page, sheet)
     workbook.close()
     return buffer.getvalue()
+
+
+def _set(page: Any, sheet: Sheet) -> None:
+    """How a sheet is shown and printed."""
+    page.freeze_panes(HEADER_ROW + 1, 0)
+    if sheet.rows:
+        page.autofilter(HEADER_ROW, 0, HEADER_ROW + len(sheet.rows), len(sheet.columns) - 1)
+    page.set_landscape()
+    page.set_paper(_A4)
+    page.fit_to_pages(1, 0)
+    page.repeat_rows(HEADER_ROW)
+    page.set_footer(_FOOTER)
 
 
 def _write_row(
