@@ -113,11 +113,14 @@ def check(
 @app.command()
 def bench(
     json: Annotated[Path | None, typer.Option(help="also write all figures to this file")] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(help="a part by itself, such as reconciliation; repeatable")
+    ] = None,
 ) -> None:
     """Measure the processes of `up` against bare PostgreSQL; slow is no failure."""
-    from shanmen.platform.bench.command import run_bench  # noqa: PLC0415
+    from shanmen.platform.bench.command import PARTS, run_bench  # noqa: PLC0415
 
-    asyncio.run(run_bench(console, json))
+    asyncio.run(run_bench(console, json, only=only or PARTS))
 
 
 @clock.command("show")

@@ -23,7 +23,7 @@ from shanmen.platform.services import SERVICES
 _HOP_BY_HOP: Final = frozenset(
     {"connection", "keep-alive", "transfer-encoding", "upgrade", "te", "trailer", "host"}
 )
-_PROXY_TIMEOUT: Final = httpx.Timeout(40, connect=2)
+_PROXY_TIMEOUT: Final = httpx.Timeout(150, connect=2)
 
 
 def owner_of(path: str) -> str | None:

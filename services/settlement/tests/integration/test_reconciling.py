@@ -63,13 +63,17 @@ class Reconciler:
         self.bills = bills
 
     async def run(
-        self, lines: Sequence[Line] | None = None, status: int = 201, **body: Any
+        self,
+        lines: Sequence[Line] | None = None,
+        status: int = 201,
+        key: str | None = None,
+        **body: Any,
     ) -> dict[str, Any]:
         if lines is not None:
             self.bills.found["alipay", DAY] = list(lines)
         wish = {"channel": "alipay", "bill_date": str(DAY), **body}
         answer = await self.desk.ask(
-            "ann", "POST", "/v1/reconciliations", json=wish, scopes=SCOPES
+            "ann", "POST", "/v1/reconciliations", json=wish, scopes=SCOPES, key=key
         )
         assert answer.status_code == status, answer.text
         report: dict[str, Any] = answer.json()
@@ -184,6 +188,15 @@ async def test_the_next_days_bill_resolves_a_break(story: "Story", reconciler: R
     report = await reconciler.run(bill_date=str(DAY + timedelta(days=1)))
     assert (report["matched"], report["resolved"], report["differences"]) == (2, 1, [])
     assert await story.open_work() == []
+
+
+async def test_a_repeat_is_answered_without_asking_for_the_bill_again(
+    story: "Story", reconciler: Reconciler
+) -> None:
+    first = await reconciler.run(await clean(story), key="again")
+    asked = len(reconciler.bills.asked)
+    assert await reconciler.run(key="again") == first
+    assert len(reconciler.bills.asked) == asked
 
 
 async def test_a_dry_run_keeps_nothing(story: "Story", reconciler: Reconciler) -> None:

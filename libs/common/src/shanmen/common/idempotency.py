@@ -151,6 +151,16 @@ async def amend(tx: Tx, claim: Claim | None, reply: Reply) -> None:
         )
 
 
+async def answered(database: Database, claim: Claim | None) -> Reply | None:
+    """The first answer to a request that was carried out already; for effects that take long to
+    prepare. Raises what `once` raises for a claim that must not go ahead."""
+    async with database.transaction() as tx:
+        (earlier,) = await recall(tx, [claim])
+    if isinstance(earlier, Refusal):
+        raise earlier
+    return earlier
+
+
 async def once(
     database: Database, claim: Claim | None, effect: Callable[[Tx], Awaitable[Reply]]
 ) -> Reply:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,9 +23,11 @@ from shanmen.platform.bench.pgbench import (
     yardstick_database,
 )
 from shanmen.platform.bench.processes import memory_mb, settle_down
+from shanmen.platform.bench.reconciliation import Reconciled, measure_reconciliation
 from shanmen.platform.bench.report import Result, show
-from shanmen.platform.bench.stages import SETTLE_DOWN_S, Stages
+from shanmen.platform.bench.stages import SETTLE_DOWN_S, StageResult, Stages
 from shanmen.platform.run import stop_on_signals
+from shanmen.platform.sample import Sample
 from shanmen.platform.separate import MODE, SeparateProcesses
 from shanmen.platform.servers.errors import ServerError
 from shanmen.platform.servers.process import ManagedProcess
@@ -33,6 +35,8 @@ from shanmen.platform.servers.process import ManagedProcess
 SECONDS: Final = 8.0
 YARD_SECONDS: Final = 10
 SIMULATORS: Final = ("alipay", "huijinbao", "sms")
+PARTS: Final = ("placements", "lifecycles", "scans", "reconciliation", "yardstick")
+"""What can be measured by itself."""
 
 
 class BenchFailed(ServerError):
@@ -43,17 +47,24 @@ async def run_bench(
     console: Console,
     result_file: Path | None,
     *,
+    only: Collection[str] = PARTS,
     seconds: float = SECONDS,
     yard_seconds: int = YARD_SECONDS,
 ) -> dict[str, Any]:
     """Measure the separate processes against pgbench; prints tables and returns all figures.
 
     Processes that run are used as they are; else they are started, and stopped again at the end.
-    A stage begins operations for at most `seconds`, pgbench runs `yard_seconds` for each kind of
-    work. Slow is no failure. Raises ServerError when something cannot run.
+    Of PARTS `only` some may be wanted. A stage begins operations for at most `seconds`, pgbench
+    runs `yard_seconds` for each kind of work. Slow is no failure. Raises ServerError when
+    something cannot run.
     """
+    unknown = set(only) - set(PARTS)
+    if unknown:
+        raise BenchFailed(
+            f"There is no part {', '.join(sorted(unknown))}. There are: {', '.join(PARTS)}."
+        )
     stop = asyncio.create_task(stop_on_signals().wait())
-    measuring = asyncio.create_task(_measure_all(console, seconds, yard_seconds))
+    measuring = asyncio.create_task(_measure_all(console, only, seconds, yard_seconds))
     await asyncio.wait({stop, measuring}, return_when=asyncio.FIRST_COMPLETED)
     stop.cancel()
     if not measuring.done():
@@ -73,7 +84,9 @@ async def run_bench(
     return figures
 
 
-async def _measure_all(console: Console, seconds: float, yard_seconds: int) -> Result:
+async def _measure_all(
+    console: Console, only: Collection[str], seconds: float, yard_seconds: int
+) -> Result:
     platform = SeparateProcesses()
     was_up = all(row.pid is not None or row.address == "given" for row in platform.status())
     began_at = time.monotonic()
@@ -84,25 +97,45 @@ async def _measure_all(console: Console, seconds: float, yard_seconds: int) -> R
     try:
         tell("Using the processes that run" if was_up else "Starting all processes")
         sample = await platform.start()
-        tell("Looking after products and parties")
-        async with httpx.AsyncClient(trust_env=False, timeout=40) as client:
-            cast = await ensure_cast(platform.installation, client, sample)
-        stages = Stages(platform.ports, cast, lambda: processes_of(platform), tell)
-        results = {
-            "placements_spread": await stages.placements_spread(seconds),
-            "placements_hot": await stages.placements_hot(seconds),
-            "lifecycles": await stages.lifecycles(),
-            **await stages.scans(seconds),
-        }
+        stages = await _measure_stages(platform, sample, tell, only, seconds)
         memory = memory_mb(processes_of(platform))
-        tell("Bare PostgreSQL, the yardstick")
-        yardstick = await _measure_yardstick(console, platform, yard_seconds)
+        reconciled: Mapping[str, Reconciled] = {}
+        if "reconciliation" in only:
+            reconciled = await measure_reconciliation(platform, tell)
+        yardstick = None
+        if "yardstick" in only:
+            tell("Bare PostgreSQL, the yardstick")
+            yardstick = await _measure_yardstick(console, platform, yard_seconds)
         server = await server_settings(platform.installation.postgres)
     finally:
         if not was_up:
             tell("Stopping all processes")
             await platform.stop()
-    return Result(results, memory, yardstick, server)
+    return Result(stages, memory, yardstick, server, reconciled)
+
+
+async def _measure_stages(
+    platform: SeparateProcesses,
+    sample: Sample,
+    tell: Callable[[str], None],
+    only: Collection[str],
+    seconds: float,
+) -> dict[str, StageResult]:
+    results: dict[str, StageResult] = {}
+    if not {"placements", "lifecycles", "scans"} & set(only):
+        return results
+    tell("Looking after products and parties")
+    async with httpx.AsyncClient(trust_env=False, timeout=40) as client:
+        cast = await ensure_cast(platform.installation, client, sample)
+    stages = Stages(platform.ports, cast, lambda: processes_of(platform), tell)
+    if "placements" in only:
+        results["placements_spread"] = await stages.placements_spread(seconds)
+        results["placements_hot"] = await stages.placements_hot(seconds)
+    if "lifecycles" in only:
+        results["lifecycles"] = await stages.lifecycles()
+    if "scans" in only:
+        results |= await stages.scans(seconds)
+    return results
 
 
 async def _measure_yardstick(

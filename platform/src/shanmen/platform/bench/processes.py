@@ -55,6 +55,11 @@ def memory_mb(roots: Mapping[str, int]) -> dict[str, float]:
     }
 
 
+def peak_memory_mb(pid: int) -> float:
+    """The most memory that a process has had resident so far, in MB (2^20 bytes)."""
+    return _kilobytes(pid, "status", "VmHWM:") / 1024
+
+
 async def settle_down(roots: Mapping[str, int], *, within_s: float) -> float:
     """Wait until the processes have nothing to do any more; returns the seconds that it took.
 

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from shanmen.platform.bench.figures import Latency, ratio
 from shanmen.platform.bench.pgbench import Yard
+from shanmen.platform.bench.reconciliation import Reconciled
 from shanmen.platform.bench.stages import LOAD, StageResult
 
 POSTINGS_EACH: Final = 3
@@ -26,6 +27,17 @@ _TITLES: Final[Mapping[str, str]] = {
     "scans": "scans",
     "scans_half": "scans at half of it",
 }
+_RUN_TITLES: Final[Mapping[str, str]] = {
+    "huijinbao_clean": "Huijinbao",
+    "huijinbao_breaks": "Huijinbao, with breaks",
+    "huijinbao_between": "Huijinbao, between such days",
+    "alipay_clean": "Alipay",
+    "alipay_breaks": "Alipay, with breaks",
+}
+_RECONCILERS: Final[Mapping[str, str]] = {
+    "gateway-adapters-api": "gateway MB",
+    "settlement-api": "settlement MB",
+}
 _SHORT_TITLES: Final[Mapping[str, str]] = {
     "placements_spread": "placed",
     "placements_hot": "placed, hot",
@@ -37,20 +49,24 @@ _SHORT_TITLES: Final[Mapping[str, str]] = {
 
 @dataclass(frozen=True)
 class Result:
-    """Everything that was measured; `yardstick` is None where there is no pgbench."""
+    """Everything that was measured; `yardstick` is None where there is no pgbench, or none was
+    wanted."""
 
     stages: Mapping[str, StageResult]
     memory_mb: Mapping[str, float]
     yardstick: Mapping[str, Yard] | None
     server: Mapping[str, str]
+    reconciliation: Mapping[str, Reconciled]
 
     def ratios(self) -> dict[str, float | None]:
         """Our rates as parts of bare PostgreSQL's, for what both do."""
         ours = {name: stage.per_second for name, stage in self.stages.items()}
-        ours["postings"] = ours["lifecycles"] * POSTINGS_EACH
+        if "lifecycles" in ours:
+            ours["postings"] = ours["lifecycles"] * POSTINGS_EACH
         return {
             name: ratio(ours[name], yard.per_second)
             for name, yard in (self.yardstick or {}).items()
+            if name in ours
         }
 
     def as_json(self) -> dict[str, Any]:
@@ -64,6 +80,7 @@ class Result:
             "postgresql": dict(self.server),
             "stages": {name: asdict(stage) for name, stage in self.stages.items()},
             "memory_mb": dict(self.memory_mb),
+            "reconciliation": {name: asdict(run) for name, run in self.reconciliation.items()},
             "yardstick": {name: asdict(yard) for name, yard in (self.yardstick or {}).items()},
             "ratios": self.ratios(),
         }
@@ -84,8 +101,11 @@ def machine() -> dict[str, Any]:
 
 def show(console: Console, result: Result) -> None:
     """Print the tables."""
-    console.print(_speed_table(result))
-    console.print(_cost_table(result))
+    if result.stages:
+        console.print(_speed_table(result))
+        console.print(_cost_table(result))
+    if result.reconciliation:
+        console.print(_reconciliation_table(result.reconciliation))
     for name, stage in result.stages.items():
         for reason, count in stage.refused.items():
             console.print(f"[yellow]{_TITLES[name]}: {count} × {reason}[/]")
@@ -106,13 +126,14 @@ def _speed_table(result: Result) -> Table:
         )
         for until, latency in list(stage.latencies.items())[:-1]:
             table.add_row(f"  until {until}", "", *_percentiles(latency), "", "", "")
-    lives = result.stages["lifecycles"].per_second
-    table.add_row(
-        f"postings, {POSTINGS_EACH} each",
-        f"{lives * POSTINGS_EACH:.0f}",
-        *("", "", ""),
-        *_against(yardstick.get("postings"), ratios.get("postings")),
-    )
+    if "lifecycles" in result.stages:
+        lives = result.stages["lifecycles"].per_second
+        table.add_row(
+            f"postings, {POSTINGS_EACH} each",
+            f"{lives * POSTINGS_EACH:.0f}",
+            *("", "", ""),
+            *_against(yardstick.get("postings"), ratios.get("postings")),
+        )
     return table
 
 
@@ -128,6 +149,20 @@ def _cost_table(result: Result) -> Table:
     sums = (sum(ms for name, ms in column.items() if name != LOAD) for column in columns)
     table.add_row("all of these", *map(_figure, sums), "", style="bold")
     table.add_row("the load itself", *(_figure(column.get(LOAD)) for column in columns), "")
+    return table
+
+
+def _reconciliation_table(runs: Mapping[str, Reconciled]) -> Table:
+    table = Table("a day of", title="Reconciliation, and the most memory that it took")
+    for heading in ("rows", "breaks", "s", "rows/s", *_RECONCILERS.values()):
+        table.add_column(heading, justify="right")
+    for name, run in runs.items():
+        table.add_row(
+            _RUN_TITLES[name],
+            *(str(run.rows), str(run.breaks)),
+            *(f"{run.seconds:.1f}", f"{run.rows_per_second:.0f}"),
+            *(f"{run.peak_mb[process]:.0f}" for process in _RECONCILERS),
+        )
     return table
 
 

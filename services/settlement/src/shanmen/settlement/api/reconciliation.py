@@ -10,7 +10,7 @@ from starlette.responses import Response
 from shanmen.common.db import Database, Tx
 from shanmen.common.errors import Invalid, NotFound
 from shanmen.common.http.calls import Call, changes, send_reply
-from shanmen.common.idempotency import Reply, once
+from shanmen.common.idempotency import Reply, answered, once
 from shanmen.common.pagination import CursorText, Limit, Page, decode_cursor, page_of
 from shanmen.settlement.api.callers import Bookkeeper, Ctx, OptionalId, tenant_of
 from shanmen.settlement.api.downloads import AS_CSV, Form, TableForm, stream_csv
@@ -47,6 +47,9 @@ async def reconcile(body: schemas.ReconciliationRequest, ctx: Ctx, call: Starter
     It may be repeated: what was found before is not opened again, and what is not found any more
     is resolved. The answer takes as long as the channel takes to give the bill.
     """
+    earlier = await answered(ctx.db, call.claim)
+    if earlier is not None:
+        return send_reply(earlier)
     wish = reconciling.Wish(body.channel, body.bill_date, person_of(call), body.refetch)
     async with reconciling.gathered(ctx, wish) as found:
         if body.dry_run:
