@@ -16,7 +16,7 @@ from shanmen.settlement.tables import BREAKS, POSTINGS, RECONCILIATIONS, WORK_IT
 from shanmen.settlement.usecases.daily_reconciliation import reconcile_days
 
 if TYPE_CHECKING:
-    from services.settlement.tests.conftest import Desk, FakeBills, Story
+    from services.settlement.tests.conftest import ClientAs, Desk, FakeBills, Story
 
 DAY = date(2026, 11, 1)
 NOON = datetime.fromisoformat("2026-11-01T04:00:00+00:00")
@@ -63,17 +63,13 @@ class Reconciler:
         self.bills = bills
 
     async def run(
-        self,
-        lines: Sequence[Line] | None = None,
-        status: int = 201,
-        key: str | None = None,
-        **body: Any,
+        self, lines: Sequence[Line] | None = None, status: int = 201, **body: Any
     ) -> dict[str, Any]:
         if lines is not None:
             self.bills.found["alipay", DAY] = list(lines)
         wish = {"channel": "alipay", "bill_date": str(DAY), **body}
         answer = await self.desk.ask(
-            "ann", "POST", "/v1/reconciliations", json=wish, scopes=SCOPES, key=key
+            "ann", "POST", "/v1/reconciliations", json=wish, scopes=SCOPES
         )
         assert answer.status_code == status, answer.text
         report: dict[str, Any] = answer.json()
@@ -191,12 +187,17 @@ async def test_the_next_days_bill_resolves_a_break(story: "Story", reconciler: R
 
 
 async def test_a_repeat_is_answered_without_asking_for_the_bill_again(
-    story: "Story", reconciler: Reconciler
+    story: "Story", bills: "FakeBills", client_as: "ClientAs"
 ) -> None:
-    first = await reconciler.run(await clean(story), key="again")
-    asked = len(reconciler.bills.asked)
-    assert await reconciler.run(key="again") == first
-    assert len(reconciler.bills.asked) == asked
+    bills.found["alipay", DAY] = await clean(story)
+    wish = {"channel": "alipay", "bill_date": str(DAY)}
+    async with client_as("operator", scopes=SCOPES, person="ann") as client:
+        client.headers["Idempotency-Key"] = "again"
+        first = await client.post("/v1/reconciliations", json=wish)
+        asked = len(bills.asked)
+        again = await client.post("/v1/reconciliations", json=wish)
+    assert (first.status_code, again.content) == (201, first.content)
+    assert len(bills.asked) == asked
 
 
 async def test_a_dry_run_keeps_nothing(story: "Story", reconciler: Reconciler) -> None:
