@@ -115,7 +115,7 @@ async def simulator(alipay_folder: Path) -> AsyncIterator[Merchant]:
     )
     async with (
         served(create_simulator(settings)) as url,
-        httpx.AsyncClient(base_url=url, trust_env=False) as http,
+        httpx.AsyncClient(base_url=url, trust_env=False, timeout=30) as http,
     ):
         key = SigningKey.load_or_create(alipay_folder / "merchant_key.pem")
         yield Merchant(http, key, (await http.get("/admin/public-key")).text)
@@ -212,7 +212,7 @@ async def huijinbao_simulator(huijinbao_folder: Path) -> AsyncIterator[Huijinbao
     )
     async with (
         served(create_huijinbao(settings)) as url,
-        httpx.AsyncClient(base_url=url, trust_env=False) as http,
+        httpx.AsyncClient(base_url=url, trust_env=False, timeout=30) as http,
     ):
         key = SigningKey.load_or_create(huijinbao_folder / "merchant_key.pem")
         keys = (await http.get("/admin/public-keys")).json()["keys"]

@@ -57,7 +57,7 @@ async def notified(alipay_desk: Callable[..., Desk]) -> AsyncIterator[Notified]:
 
     async with (
         served(app, port),
-        httpx.AsyncClient(base_url=url, trust_env=False) as http,
+        httpx.AsyncClient(base_url=url, trust_env=False, timeout=30) as http,
     ):
         yield Notified(desk, http, posted)
 

@@ -97,7 +97,7 @@ class Post:
     async def kept(self) -> list[tuple[str, str, str]]:
         """(request id, recipient's number, template) of the messages that the gateway keeps."""
         base_url = f"http://127.0.0.1:{self.port}"
-        async with httpx.AsyncClient(base_url=base_url, trust_env=False) as http:
+        async with httpx.AsyncClient(base_url=base_url, trust_env=False, timeout=30) as http:
             messages = (await http.get("/admin/messages")).json()["messages"]
         return [(each["request_id"], each["to"], each["template"]) for each in messages]
 
