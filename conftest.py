@@ -15,14 +15,6 @@ platform.__path__ = []
 
 pytest_plugins = ["shanmen.common.testing.fixtures"]
 
-LONG = ("tests/faults", "tests/e2e")
-"""Folders of minutes, not seconds."""
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Long files first: workers that share the rest then end at nearly the same time."""
-    items.sort(key=lambda item: not item.nodeid.startswith(LONG))
-
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[EmbeddedPostgres]:
