@@ -31,7 +31,7 @@ QUICK = {
         "absent_grace_s": 0.6,
         "throttle_delays_s": [0.2, 0.5, 1.0],
         "operation_window_s": 8.0,
-        "recheck_ages_s": [0.5, 1.5, 3.0, 6.0],
+        "recheck_ages_s": [0.5, 1.5, 3.0, 6.0, 12.0, 24.0],
     },
     "orders": {"deadline_sweep_s": 0.5},
     "verification": {"expiry_sweep_s": 0.5},

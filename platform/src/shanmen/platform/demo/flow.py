@@ -28,7 +28,7 @@ T = TypeVar("T")
 UNIT_PRICE_FEN: Final = 12_000
 SETTLE_FEN: Final = 10_800
 STOCK: Final = 20
-SETTLED_WITHIN_S: Final = 30.0
+SETTLED_WITHIN_S: Final = 60.0
 
 
 @dataclass(frozen=True)
