@@ -1,8 +1,8 @@
 """Invested money: what went in comes out, once, and at the end nothing is left inside."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from typing import Final
 
 from shanmen.platform.checks.findings import Tally
 from shanmen.platform.checks.invariants import Invariant, compared, none_of
@@ -233,7 +233,7 @@ async def _positions_agree(view: View, tally: Tally) -> None:
             tally.offend(product_id, facts)
 
 
-async def _positions(view: View) -> Any:
+async def _positions(view: View) -> AsyncIterator[Row]:
     url = f"{view.installation.url('huijinbao')}/admin/positions"
     after, limit = 0, 500
     while True:

@@ -1,6 +1,6 @@
 """What the demo came to, read back from the public API and from the channels' own books."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -136,7 +136,7 @@ class _Channels:
         """What the channels' books say was paid under a payout's number."""
         return await self._moved_fen(payout_id, lambda books: books.payouts)
 
-    async def _moved_fen(self, number: str | None, path: Any) -> int:
+    async def _moved_fen(self, number: str | None, path: Callable[[_Books], str]) -> int:
         if number is None:
             return 0
         moved = 0

@@ -27,6 +27,8 @@ Values: TypeAlias = Mapping[str, Any]
 
 Effect: TypeAlias = Callable[[Tx, SettlementContext, Values, datetime], Awaitable[str | None]]
 
+Booking: TypeAlias = Callable[[Tx, Values, datetime], Awaitable[None]]
+
 
 async def carry_out(
     tx: Tx, ctx: SettlementContext, action: Values, *, by: str, at: datetime
@@ -36,20 +38,15 @@ async def carry_out(
     Raises StillStuck, PostingCorrected, and the Conflicts of restarting when what was stuck went
     on by itself.
     """
-    if action["action"] == ManualAction.TOP_UP:
-        await _book_top_up(tx, action, at)
-        return None
-    if action["action"] == ManualAction.CORRECT:
-        await book_correction(tx, action["subject_id"], at=at)
-        return None
-    if action["action"] == ManualAction.CLEAR:
-        await book_clearing(tx, action, at=at)
+    wanted = ManualAction(action["action"])
+    if wanted in _BOOKINGS:
+        await _BOOKINGS[wanted](tx, action, at)
         return None
     family = WorkKind(action["kind"]).family
-    if action["action"] == ManualAction.RESOLVE:
+    if wanted is ManualAction.RESOLVE:
         await _resolve(tx, action, family, by=by, at=at)
         return None
-    return await _EFFECTS[ManualAction(action["action"]), family](tx, ctx, action, at)
+    return await _EFFECTS[wanted, family](tx, ctx, action, at)
 
 
 async def _resume(tx: Tx, ctx: SettlementContext, action: Values, _: datetime) -> str:
@@ -117,6 +114,22 @@ async def _book_top_up(tx: Tx, action: Values, at: datetime) -> None:
         occurred_at=at,
     )
     await ledger.record(tx, [posting])
+
+
+async def _book_correction(tx: Tx, action: Values, at: datetime) -> None:
+    await book_correction(tx, action["subject_id"], at=at)
+
+
+async def _book_clearing(tx: Tx, action: Values, at: datetime) -> None:
+    await book_clearing(tx, action, at=at)
+
+
+_BOOKINGS: Final[Mapping[ManualAction, Booking]] = {
+    ManualAction.TOP_UP: _book_top_up,
+    ManualAction.CORRECT: _book_correction,
+    ManualAction.CLEAR: _book_clearing,
+}
+"""What is about no item of the work list: each is one posting."""
 
 
 async def _resolve(tx: Tx, action: Values, family: WorkFamily, *, by: str, at: datetime) -> None:
